@@ -54,14 +54,7 @@ func parseFloat(s string) (float64, bool) {
 const MaxTime = 365 * 24 * time.Hour
 
 func clampTime(seconds float64) time.Duration {
-	switch {
-	case seconds <= 0:
-		return 0
-	case seconds >= MaxTime.Seconds():
-		return MaxTime
-	default:
-		return time.Duration(math.Round(seconds*1e6)) * time.Microsecond
-	}
+	return time.Duration(math.Round(min(max(seconds, 0), MaxTime.Seconds())*1e6)) * time.Microsecond
 }
 
 // Seconds is d as reports have it, to the microsecond: 1.234000. It is at most

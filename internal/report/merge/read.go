@@ -82,9 +82,7 @@ func (p *fileRead) value(o *part, raw []byte) (*junit.Case, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.file.Shown, err)
 	}
-	if s := p.m.flaky(c.Status(), 2); len(c.Reruns) > 0 && s != c.Status() {
-		c.Results = append(c.Results, junit.Result{Status: s, Type: fold.TypeFlaky, Message: "ci-disagg: passed only when repeated"})
-	}
+	fold.Repeated(c, p.m.o.Flaky)
 	p.identify(o, c)
 	if p.prefix != "" {
 		fold.Rebase(c, p.prefix)

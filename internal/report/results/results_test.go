@@ -58,6 +58,12 @@ func counting(n int, tests ...junit.Case) []junit.Case {
 	return tests
 }
 
+// byAnother are cases that another runner than pytest wrote.
+func byAnother(tests []junit.Case) []junit.Case {
+	tests[0].Suite.Pytest = false
+	return tests
+}
+
 func resultFile(role string, suites ...[]junit.Case) File {
 	f := File{Path: role + "/results.0.xml", Name: "results.0.xml"}
 	for _, cases := range suites {
@@ -90,6 +96,27 @@ func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 		told := readTests(r, planned, fold.Pass)
 		require.Equal(t, tt.want, told.Primary.Status(), name)
 		require.Equal(t, tt.want == junit.Failed, len(failedTests(r)) > 0, name)
+	}
+}
+
+// TestTheRunnersOwnRerunsAreFlakyToo: the policy holds whoever repeated the test.
+func TestTheRunnersOwnRerunsAreFlakyToo(t *testing.T) {
+	t.Parallel()
+	pass, fail := test(planned, 2, ""), test(planned, 2, "assert 1 == 2")
+	pass.Reruns = []junit.Rerun{{Kind: junit.FlakyFailure, Message: "m"}}
+	fail.Reruns = []junit.Rerun{{Kind: junit.RerunFailure, Message: "m"}}
+	for flaky, want := range map[fold.Policy]junit.Status{"": junit.Passed, fold.Pass: junit.Passed, fold.Fail: junit.Failed, fold.Skip: junit.Skipped} {
+		for _, one := range []junit.Case{pass, fail} {
+			r := role("BENCHMARK", 50, 0)
+			r.Results = []File{resultFile("r", byAnother(counting(1, one)))}
+			if one.Status().Red() {
+				want = junit.Failed
+			}
+			told := readTests(r, planned, flaky)
+			require.Equal(t, want, told.Primary.Status(), flaky)
+			require.Len(t, told.Primary.Results, min(1, told.Primary.Status().Rank()), flaky)
+			require.Len(t, r.Results[0].Cases[0].Results, min(1, one.Status().Rank()), "what was read stays")
+		}
 	}
 }
 

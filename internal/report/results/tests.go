@@ -19,7 +19,7 @@ func readTests(role Role, caseID string, flaky fold.Policy) RoleResult {
 	var order []*sameName
 	for _, f := range role.Results {
 		repeats := repeating(f)
-		for _, n := range told.byName(f, caseID) {
+		for _, n := range told.byName(f, caseID, flaky) {
 			if runs[n.TestName] == nil {
 				order = append(order, n)
 			}
@@ -93,7 +93,7 @@ func (n *sameName) bySuite() [][]*junit.Case {
 }
 
 // byName sorts the cases of a file by their names, in the order of the first of each.
-func (t *RoleResult) byName(f File, caseID string) []*sameName {
+func (t *RoleResult) byName(f File, caseID string, flaky fold.Policy) []*sameName {
 	var out []*sameName
 	at := map[TestName]*sameName{}
 	for i := range f.Cases {
@@ -103,6 +103,7 @@ func (t *RoleResult) byName(f File, caseID string) []*sameName {
 		if id == "" && t.other == "" {
 			t.other = strings.TrimPrefix(f.Cases[i].Classname+"::"+f.Cases[i].Name, "::")
 		}
+		fold.Repeated(&c, flaky)
 		fold.OneClass(&c)
 		if at[name] == nil {
 			at[name] = &sameName{TestName: name, id: id, file: f.Path}

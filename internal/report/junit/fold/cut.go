@@ -47,6 +47,9 @@ func Cut(s string, limit int, kept string) (string, int) {
 	if len(s) <= limit {
 		return s, 0
 	}
+	if kept != "" {
+		kept = "; all of it: " + kept
+	}
 	const listed, most = 100, 10_000 // attachments that are missing, and all; the head has fewer
 	all := attachment.FindAllStringIndex(s, most)
 	for room := limit; ; {
@@ -63,20 +66,12 @@ func Cut(s string, limit int, kept string) (string, int) {
 				files = append(files, s[at[0]:at[1]]+"\n")
 			}
 		}
-		out := s[:head] + fmt.Sprintf("\n[... %d bytes cut%s ...]\n", tail-head, whereKept(kept)) + strings.Join(files, "") + s[tail:]
+		out := s[:head] + fmt.Sprintf("\n[... %d bytes cut%s ...]\n", tail-head, kept) + strings.Join(files, "") + s[tail:]
 		if len(out) <= limit || room == 0 {
 			return out, tail - head
 		}
 		room = max(0, room-(len(out)-limit))
 	}
-}
-
-// whereKept says in a marker where all of a text is.
-func whereKept(path string) string {
-	if path == "" {
-		return ""
-	}
-	return "; all of it: " + path
 }
 
 // Rebase makes the relative paths of a case's attachments begin at the report.

@@ -96,12 +96,24 @@ func Unlike(props, other []junit.Property) (out []junit.Property) {
 // TypeFlaky is the type of a result that the policy on flaky tests gives.
 const TypeFlaky = "ci-disagg.flaky"
 
+// Repeated applies the policy to a case whose runner says that it passed only when
+// repeated.
+func Repeated(c *junit.Case, flaky Policy) {
+	if len(c.Reruns) > 0 && !c.Status().Red() {
+		judgeFlaky(c, "ci-disagg: passed only when repeated", flaky)
+	}
+}
+
 // markFlaky says that a case passed only on its n-th attempt, in the form that
 // people see, and applies the policy.
 func markFlaky(c *junit.Case, n int, flaky Policy) {
 	note := fmt.Sprintf("ci-disagg: passed on attempt %d of %d", n, n)
 	c.Properties = append(c.Properties, junit.Property{Name: "flaky", Value: "true"})
 	c.SystemOut = append([]string{note}, c.SystemOut...)
+	judgeFlaky(c, note, flaky)
+}
+
+func judgeFlaky(c *junit.Case, note string, flaky Policy) {
 	switch {
 	case flaky == Fail:
 		c.Results = append(slices.Clip(c.Results), junit.Result{Status: junit.Failed, Type: TypeFlaky, Message: note})
