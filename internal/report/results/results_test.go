@@ -90,6 +90,7 @@ func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 		"another suite":                     {resultFile("r", counting(1, fail), counting(1, pass)), junit.Failed},
 		"another suite that has one more":   {resultFile("r", counting(1, fail), counting(1, pass, other, other)), junit.Failed},
 		"another suite that repeats itself": {resultFile("r", counting(1, fail), counting(1, fail, pass)), junit.Failed},
+		"no suite of pytest's":              {resultFile("r", byAnother(counting(1, fail, pass))), junit.Failed},
 	} {
 		r := role("BENCHMARK", 50, 0)
 		r.Results = []File{tt.file}

@@ -229,7 +229,7 @@ func repeating(f File) map[*junit.Suite]bool {
 	out := map[*junit.Suite]bool{}
 	for s, of := range names {
 		said, ok := s.Declared("tests")
-		out[s] = ok && said == len(of)
+		out[s] = ok && s.Pytest && said == len(of)
 	}
 	return out
 }
