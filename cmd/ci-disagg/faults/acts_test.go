@@ -57,21 +57,6 @@ func stopServer(role string) func(testing.TB, *row) {
 	}
 }
 
-// strike lets the fault of a role's server happen in the middle of the benchmark: at the first request its engine may
-// have said nothing yet of what it works on.
-func strike(role string) func(testing.TB, *row) {
-	return func(t testing.TB, r *row) {
-		r.running(t)
-		for pid, line := range r.processes("DISAGG_SERVING_TYPE=" + role) {
-			if strings.Contains(line, "/bin/trtllm-serve ") {
-				require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))
-				return
-			}
-		}
-		t.Fatalf("%s has no server", role)
-	}
-}
-
 // running waits until the benchmark is under way, or, where that never comes, until the job is known.
 func (r *row) running(t testing.TB) {
 	t.Helper()

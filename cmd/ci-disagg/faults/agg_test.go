@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,7 +54,7 @@ func aggregated() []fault {
 			outcome: testFailed, exit: 1, root: "AGG", class: "test", says: "SIGSEGV",
 		},
 		{
-			name: "AGG's server dies of SIGSEGV, and its test asks at once how it ended", prepare: reaped, knob: serving("server-segv"),
+			name: "AGG's server dies of SIGSEGV, and its test asks at once how it ended", prepare: reaped, tokenMS: long, knob: "AGG:server-segv-after-benchmark", during: strike("AGG"), // which never comes
 			outcome: testFailed, exit: 1, root: "AGG", class: "test", says: "its server was killed by SIGSEGV",
 		},
 		{
@@ -126,10 +127,30 @@ func (r *row) server(role string) int {
 func signalServer(role string, sig syscall.Signal) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
 		r.running(t)
+		r.until(t, runtest.Soon, "a helper that watches the server of "+role, func() bool { return r.watched(role) })
 		pid := r.server(role)
 		require.Positive(t, pid, "%s has no server", role)
 		require.NoError(t, syscall.Kill(pid, sig))
 	}
+}
+
+// strike lets the fault of a role's server happen in the middle of the benchmark: at the first request its engine may
+// have said nothing yet of what it works on, and nobody may watch it yet.
+func strike(role string) func(testing.TB, *row) { return signalServer(role, syscall.SIGUSR1) }
+
+// watched reports whether a helper has found a role's server: how one ended that none holds, only its parent knows.
+func (r *row) watched(role string) bool {
+	files, _ := filepath.Glob(runtest.Attempt(r.dir).Run(0).NodeFile("*"))
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		for line := range strings.Lines(string(text)) {
+			var e rundir.NodeEvent
+			if json.Unmarshal([]byte(line), &e) == nil && e.Role == role && e.What == rundir.NodeServer {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // killLoading kills the server of an aggregated case that does not listen yet.
