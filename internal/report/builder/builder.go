@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -290,6 +291,7 @@ func (s *Builder) Write(d *Decided) (report.Report, error) {
 	}
 	if failed := publish.Write(dir, fault.Decide(run, d.Cases)); failed != nil {
 		fails("report", failed)
+		errs = append(errs, publish.Tell(dir, fault.Decide(run, d.Cases)))
 		if err == nil {
 			_, err = junitXML()
 			errs = append(errs, err)
@@ -301,7 +303,7 @@ func (s *Builder) Write(d *Decided) (report.Report, error) {
 // unwritten notes a part of the report that could not be written.
 func (d *Decided) unwritten(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, err)
-	if text := err.Error(); !slices.Contains(d.Run.Unwritten, text) {
+	if text := strings.ReplaceAll(err.Error(), "\n", "; "); !slices.Contains(d.Run.Unwritten, text) {
 		d.Run.Unwritten = append(d.Run.Unwritten, text)
 	}
 	return err

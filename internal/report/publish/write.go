@@ -26,29 +26,39 @@ const (
 
 // Write publishes d into the report directory dir: the pages and their drawings,
 // summary.md, and verdict.json last, because its presence says that the report
-// is complete. Pages and drawings of an earlier report are removed.
+// is complete. Pages and drawings of an earlier report are removed. Where one of them
+// cannot be written no summary.md and no verdict.json is left, whoever had written them:
+// Tell writes those that say so.
 //
 // The software under test may have put links in the place of any of them: none is
 // followed.
 func Write(dir string, d report.Report) error {
+	return in(dir, func(p place) error {
+		err := p.pages(d)
+		if err == nil {
+			err = p.words(d)
+		}
+		if err != nil {
+			err = errors.Join(err, p.clear())
+		}
+		return err
+	})
+}
+
+// Tell writes summary.md and verdict.json alone, each whatever becomes of the other: of a
+// report that Write could not write.
+func Tell(dir string, d report.Report) error {
+	return in(dir, func(p place) error { return p.words(d) })
+}
+
+// in opens the tree that a report's directory lies in.
+func in(dir string, do func(place) error) error {
 	tree, err := rundir.OpenTree(filepath.Dir(dir))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tree.Close() }() // all that was written is closed
-	to := place{tree, dir}
-	for _, sub := range []string{caseDir, chartDir} {
-		if err := tree.MkdirAll(to.path(sub)); err != nil {
-			return err
-		}
-	}
-	if err := to.pages(d); err != nil {
-		return err
-	}
-	if err := tree.WriteFile(to.path(rundir.ReportSummary), []byte(Summary(d)), rundir.FileMode); err != nil {
-		return err
-	}
-	return tree.WriteStream(to.path(rundir.ReportVerdict), rundir.FileMode, func(w io.Writer) error { return writeVerdict(w, d) })
+	return do(place{tree, dir})
 }
 
 // place is the directory of a report, in its run's tree.
@@ -59,6 +69,23 @@ type place struct {
 
 func (p place) path(name ...string) string {
 	return filepath.Join(append([]string{p.dir}, name...)...)
+}
+
+// words writes what says how the run ended.
+func (p place) words(d report.Report) error {
+	return errors.Join(
+		p.tree.WriteFile(p.path(rundir.ReportSummary), []byte(Summary(d)), rundir.FileMode),
+		p.tree.WriteStream(p.path(rundir.ReportVerdict), rundir.FileMode, func(w io.Writer) error { return writeVerdict(w, d) }))
+}
+
+// clear removes that, and what stands in the place of the report's directory.
+func (p place) clear() error {
+	err := errors.Join(p.tree.RemoveAll(p.path(rundir.ReportVerdict)), p.tree.RemoveAll(p.path(rundir.ReportSummary)))
+	var other *rundir.NodeError
+	if errors.As(err, &other) {
+		return p.tree.Remove(p.dir)
+	}
+	return err
 }
 
 // derived writes a file that can be made again from others.
@@ -109,6 +136,11 @@ func writeVerdict(w io.Writer, d report.Report) error {
 
 // pages writes everything that a browser shows.
 func (p place) pages(d report.Report) error {
+	for _, sub := range []string{caseDir, chartDir} {
+		if err := p.tree.MkdirAll(p.path(sub)); err != nil {
+			return err
+		}
+	}
 	if err := p.derived(look.StyleFile, look.Style()); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func write(path string, doc *junit.Document, audited bool) error {
 		return err
 	}
 	defer func() { _ = tree.Close() }() // all that was written is closed
-	return tree.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
+	err = tree.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
 		size, err := junit.WriteDocument(w, doc)
 		written, ok := w.(io.ReaderAt)
 		if err != nil || !audited || !ok || size > auditLimit {
@@ -79,6 +79,10 @@ func write(path string, doc *junit.Document, audited bool) error {
 		}
 		return junit.Audit(io.NewSectionReader(written, 0, size), doc.Decisions())
 	})
+	if err != nil { // one of before says something else
+		_ = tree.RemoveAll(path)
+	}
+	return err
 }
 
 // printer lays out one report.
