@@ -1,9 +1,7 @@
 package drive
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
@@ -175,39 +173,10 @@ func (t caseTransition) tellQueue() {
 	if q == nil {
 		return
 	}
-	text := queueText(*q, t.at)
+	text := outcome.QueueText(*q, t.at)
 	if text == c.told {
 		return
 	}
 	c.told = text
 	t.tell(Queue, t.i, "job %s: %s", c.job.ID, text)
-}
-
-// queueText is a row in plain words.
-func queueText(q slurm.QueueRow, now time.Time) string {
-	switch q.State.Class() {
-	case slurm.Waiting:
-		text := strings.ToLower(string(q.State)) + ": " + outcome.Explain(q.Reason)
-		if q.Reason != "" && outcome.Explain(q.Reason) != q.Reason {
-			text += " (" + q.Reason + ")"
-		}
-		if q.Start.After(now) {
-			text += ", estimated start " + q.Start.UTC().Truncate(time.Minute).Format("15:04Z")
-			if q.Start.Sub(now) > 12*time.Hour {
-				text += q.Start.UTC().Format(" on 2006-01-02")
-			}
-		}
-		return text
-	case slurm.Unknown:
-		return fmt.Sprintf("%s: a state that this version does not know", q.State)
-	default:
-		text := strings.ToLower(string(q.State))
-		if q.NodeList != "" {
-			text += " on " + q.NodeList
-		}
-		if q.Reason != "" {
-			text += " (" + q.Reason + ")"
-		}
-		return text
-	}
 }

@@ -1,6 +1,12 @@
 package outcome
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+)
 
 // Explain is a pending reason of Slurm in plain words. Reasons it does not know
 // are shown as they are.
@@ -57,4 +63,33 @@ func Explain(reason string) string {
 		return text
 	}
 	return reason
+}
+
+// QueueText is a row of the queue in plain words.
+func QueueText(q slurm.QueueRow, now time.Time) string {
+	switch q.State.Class() {
+	case slurm.Waiting:
+		text := strings.ToLower(string(q.State)) + ": " + Explain(q.Reason)
+		if q.Reason != "" && Explain(q.Reason) != q.Reason {
+			text += " (" + q.Reason + ")"
+		}
+		if q.Start.After(now) {
+			text += ", estimated start " + q.Start.UTC().Truncate(time.Minute).Format("15:04Z")
+			if q.Start.Sub(now) > 12*time.Hour {
+				text += q.Start.UTC().Format(" on 2006-01-02")
+			}
+		}
+		return text
+	case slurm.Unknown:
+		return fmt.Sprintf("%s: a state that this version does not know", q.State)
+	default:
+		text := strings.ToLower(string(q.State))
+		if q.NodeList != "" {
+			text += " on " + q.NodeList
+		}
+		if q.Reason != "" {
+			text += " (" + q.Reason + ")"
+		}
+		return text
+	}
 }
