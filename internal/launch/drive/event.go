@@ -64,11 +64,10 @@ type found struct {
 // search is what a search for a job by its name has found.
 type search struct {
 	job  slurm.Job
-	ok   bool // it exists
+	ok   bool // it exists, or its agent has left a record with its id
 	over bool // whatever was started to submit it has certainly ended
-	// ran says that the attempt's agent has left a record: of the job agentJob, "" when it cannot be read.
-	ran      bool
-	agentJob string
+	// ran says that the attempt's agent has left a record, blind that squeue has not answered.
+	ran, blind bool
 }
 
 // answers are those of scontrol, sacct and sinfo about one job. An error is no answer.

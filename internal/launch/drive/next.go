@@ -144,8 +144,8 @@ func (t *transition) finished() bool {
 		c := &t.cases[i]
 		switch {
 		case c.live():
-			if t.detach && t.mode != modeInterrupted && c.watched() && c.endSent.IsZero() && (!c.unchecked || t.blind()) {
-				continue // submitted: that is all a detached run waits for
+			if t.detach && t.mode != modeInterrupted && t.left(c) {
+				continue
 			}
 			return false
 		case c.stage == stageOver || t.mode != modeRun:
@@ -157,6 +157,14 @@ func (t *transition) finished() bool {
 		}
 	}
 	return true
+}
+
+// left reports whether a detached run leaves an attempt to resume: it waits for no more than its submission.
+func (t *transition) left(c *caseState) bool {
+	if c.stage == stageSearching {
+		return t.mode == modeRun && t.longBlind(c)
+	}
+	return c.watched() && c.endSent.IsZero() && (!c.unchecked || t.blind())
 }
 
 // finish ends the drive as it should end.

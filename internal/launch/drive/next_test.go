@@ -131,6 +131,29 @@ func TestNext(t *testing.T) {
 			{event{kind: evTick, at: after(34)}, "save"},
 			{event{kind: evSaved, at: after(34)}, "submit"},
 		},
+		"a job is looked for as long as squeue is silent, and then by sacct": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job(""), err: &slurm.AmbiguousError{Err: errors.New("x")}}, ""},
+			{event{kind: evTick, at: after(20)}, "search"},
+			{event{kind: evSearched, at: after(20), of: first, search: search{over: true, blind: true}, err: errors.New("squeue")}, ""},
+			{event{kind: evTick, at: after(1000)}, "search"},
+			{event{kind: evSearched, at: after(1000), of: first, search: search{over: true, blind: true}, err: errors.New("squeue")}, ""},
+			{event{kind: evTick, at: after(1020)}, ""},
+			{event{kind: evTick, at: after(1030)}, "search"},
+			{event{kind: evSearched, at: after(1030), of: first, search: search{over: true}, err: errors.New("sacct")}, ""},
+			{event{kind: evTick, at: after(1035)}, "search"},
+			{event{kind: evSearched, at: after(1600), of: first, search: search{over: true}, err: errors.New("sacct")}, "search"},
+			{event{kind: evSearched, at: after(1640), of: first, search: search{over: true, blind: true}, err: errors.New("squeue")}, "search"},
+			{event{kind: evSearched, at: after(1650), of: first, search: search{over: true}, err: errors.New("sacct")}, "cancel close"},
+		},
+		"what an unreadable record says of a lost submission is not tried again": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job(""), err: &slurm.AmbiguousError{Err: errors.New("x")}}, ""},
+			{event{kind: evTick, at: after(20)}, "search"},
+			{event{kind: evSearched, at: after(20), of: first, search: search{over: true, ran: true}}, "close"},
+		},
 		"an answer of yesterday means nothing": {
 			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
 			{event{kind: evSubmitted, at: after(0), of: first, submitted: job("7")}, ""},
@@ -147,6 +170,30 @@ func TestNext(t *testing.T) {
 				require.Equal(t, s.want, deeds(p.feed(s.e)), "step %d", i)
 			}
 		})
+	}
+}
+
+// A detached run leaves a lost submission to resume, once squeue has been silent for long, but not where the job is to
+// end.
+func TestDetachedLeavesALostSubmission(t *testing.T) {
+	t.Parallel()
+	for _, cancelled := range []bool{false, true} {
+		p := newPlayer(t, 1, func(o *Options) { o.Detach = true })
+		lost := event{kind: evSearched, of: key{number: 1}, search: search{over: true, blind: true}, err: errors.New("squeue")}
+		p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
+		p.feed(event{kind: evSaved, at: after(0)})
+		p.feed(event{kind: evSubmitted, at: after(1), of: key{number: 1}, submitted: submit.Submitted{}, err: &slurm.AmbiguousError{Err: errors.New("x")}})
+		for _, s := range []float64{20, 500, 700} {
+			require.False(t, p.s.over)
+			p.feed(event{kind: evTick, at: after(s)})
+			if cancelled {
+				p.feed(event{kind: evRequested, at: after(s), text: "enough"})
+			}
+			lost.at = after(s)
+			p.feed(lost)
+		}
+		require.Equal(t, !cancelled, p.s.over)
+		require.Equal(t, 1, p.s.liveCount())
 	}
 }
 

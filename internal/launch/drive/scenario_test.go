@@ -154,6 +154,18 @@ func scenarios() map[string]scenario {
 		"answer lost":      {cases: 2, set: func(s *sim) { s.lost = 1 }},
 		"left no job":      {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true} }},
 		"nobody knows":     {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true, "sacct": true} }},
+		"squeue never says": {cases: 1, set: func(s *sim) {
+			s.lost, s.hang, s.away = 1, func() bool { return true }, func() bool { return true }
+			s.unanswered = map[string]bool{"scancel": true}
+		}, opt: func(o *Options) { withRetry(o); o.Bounds.Blind = time.Hour }},
+		"only the agent says": {cases: 1, set: func(s *sim) {
+			s.lost, s.hang = 1, func() bool { return true }
+		}, opt: withRetry},
+		"squeue says late": {cases: 1, set: func(s *sim) {
+			begun := time.Now()
+			s.lost, s.hang = 1, func() bool { return time.Since(begun) < 11*time.Minute }
+			s.away, s.unanswered = s.hang, map[string]bool{"scancel": true}
+		}, opt: withRetry},
 		"squeue is silent": {cases: 1, set: func(s *sim) {
 			begun := time.Now()
 			s.hang = func() bool { d := time.Since(begun); return d > 2*time.Minute && d < 12*time.Minute }

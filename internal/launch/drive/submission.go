@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -193,14 +194,20 @@ func (t caseTransition) refused(err error) {
 // search looks for a job whose submission left no id.
 func (t caseTransition) search() {
 	c := t.c
-	if c.asking || t.at.Sub(c.askedAt) < searchEvery {
+	every := searchEvery
+	if t.longBlind(c) {
+		every = 30 * time.Second
+	}
+	if c.asking || t.at.Sub(c.askedAt) < every {
 		return
 	}
 	c.asking, c.askedAt = true, t.at
-	if c.searchSince.IsZero() {
-		c.searchSince = t.at
-	}
 	t.doFor(t.i, action{kind: doSearch})
+}
+
+// longBlind reports whether squeue has long been silent while a job is looked for.
+func (t *transition) longBlind(c *caseState) bool {
+	return c.searchBlind && t.at.Sub(c.searchSince) > notReadyFor
 }
 
 // searched goes on with what a search has found.
@@ -213,21 +220,38 @@ func (t caseTransition) searched(s search, err error) {
 		c.job.ID, c.job.Routed, c.job.Submitted = s.job.ID, s.job.Cluster, &at
 		t.doFor(t.i, action{kind: doNote})
 		t.attach()
-		t.tell(Submitted, t.i, "found job %s by its name", s.job.ID)
-	case err != nil && t.at.Sub(c.searchSince) > notReadyFor:
-		t.doFor(t.i, action{kind: doCancel}) // should it exist after all
-		t.refused(fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
-	case err != nil: // no answer
-	case s.over && t.mode == modeInterrupted:
+		t.tell(Submitted, t.i, "found job %s", s.job.ID)
+	case err != nil:
+		t.unanswered(s.blind, err)
+	case !s.over:
+	case t.mode == modeInterrupted:
 		t.close(outcome.Resolution{
 			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: t.why, Ended: t.at,
 		})
-	case s.over && s.ran && s.agentJob == "":
-		t.refused(errors.New("the agent's record of an attempt without job id is unreadable"))
-	case s.over && s.ran: // it is gone from everywhere we may look by name
-		c.job.ID = s.agentJob
-		t.watch(c)
-	case s.over:
+	case s.ran:
+		t.close(outcome.Unfound("its agent has left a record that cannot be read", t.at))
+	default:
 		t.again(errors.New("it left no job"))
+	}
+}
+
+// unanswered bears that nobody says whether the job exists. As long as squeue itself is silent it may run, and then no
+// other may be submitted in its place.
+func (t caseTransition) unanswered(blind bool, err error) {
+	c := t.c
+	if c.searchSince.IsZero() || c.searchBlind && !blind {
+		c.searchSince, c.searchBlind = t.at, blind
+	}
+	since := t.at.Sub(c.searchSince)
+	switch most := cmp.Or(t.bounds.Blind, outcome.Defaults().Blind); {
+	case blind && since > most:
+		t.doFor(t.i, action{kind: doCancel}) // should it exist after all
+		t.close(outcome.Unfound(fmt.Sprintf("for %v: %v", most, err), t.at))
+	case !blind && since > notReadyFor:
+		t.doFor(t.i, action{kind: doCancel})
+		t.refused(fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
+	case t.longBlind(c) && c.told == "":
+		c.told = err.Error()
+		t.tell(Warning, t.i, "whether its job exists cannot be found out, looking on for up to %v: %v", most, err)
 	}
 }

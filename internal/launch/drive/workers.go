@@ -2,13 +2,14 @@ package drive
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
+	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -22,13 +23,16 @@ func (d *driver) search(work context.Context, a action) event {
 	s.over = d.o.SubmissionOver(a.job)
 	var err error
 	s.job, s.ok, err = d.back.Find(work, a.job)
+	s.blind = err != nil && !errors.Is(err, slurm.ErrNotQueued)
+	got, readErr := d.o.Host.Read(work, follow.MaxRecord, a.there.AgentFile())
+	data, there := got[a.there.AgentFile()]
+	s.ran = there || errors.As(readErr, new(*rundir.NodeError))
 	var rec rundir.AgentRecord
-	switch readErr := rundir.ReadJSON(a.dir.AgentFile(), &rec); {
-	case errors.Is(readErr, fs.ErrNotExist):
-	case errors.As(readErr, new(syscall.Errno)): // a file server that is away says nothing
-		err = errors.Join(err, readErr)
-	default:
-		s.ran, s.agentJob = true, rec.JobID
+	if !s.ok && json.Unmarshal(data, &rec) == nil && rec.JobID != "" { // gone from everywhere we may look by name
+		s.ok, s.job.ID = true, rec.JobID
+	}
+	if err == nil && !s.ran { // a file server that is away says nothing
+		err = readErr
 	}
 	if err != nil {
 		d.o.Log.Debug("search", "name", a.job.Name, "err", err)

@@ -17,8 +17,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// maxRecord bounds agent.json: thousands of timeline entries and log lines.
-const maxRecord = 32 << 20
+// MaxRecord bounds agent.json: thousands of timeline entries and log lines.
+const MaxRecord = 32 << 20
 
 // sizeTimeout bounds the question how much a job has printed.
 const sizeTimeout = 15 * time.Second
@@ -87,7 +87,7 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 		}
 		paths = append(paths, w.There.AgentFile())
 	}
-	got, err := r.access.Host.Read(ctx, maxRecord, paths...)
+	got, err := r.access.Host.Read(ctx, MaxRecord, paths...)
 	unread := r.unread(paths, got, err)
 	parts, _ := r.access.Host.ReadAt(ctx, consolePart, offsets)
 	r.mu.Lock()

@@ -10,6 +10,9 @@ import (
 // KindNotSubmitted is the finding of a submission that failed on this side: disk, binary, connection.
 const KindNotSubmitted = "submit-failed"
 
+// KindUnfound is the finding of a submission of which nobody says whether it made a job.
+const KindUnfound = "submit-unknown"
+
 // NotSubmitted is how an attempt ended at that time that never became a job.
 func NotSubmitted(why, kind string, at time.Time) Resolution {
 	text := "nothing was submitted: " + why
@@ -17,4 +20,13 @@ func NotSubmitted(why, kind string, at time.Time) Resolution {
 		Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeInfra, Confidence: "client", Reason: text, Ended: at,
 		Finding: &rundir.Finding{Class: string(blame.Infra), Kind: kind, Rule: "submit", Message: text},
 	}
+}
+
+// Unfound is how an attempt ended at that time of which nobody says whether it became a job. For all that is known that
+// runs, or has run: the class keeps another from being submitted in its place.
+func Unfound(why string, at time.Time) Resolution {
+	r := NotSubmitted(why, KindUnfound, at)
+	r.Reason = "whether the submission made a job could not be found out: " + why
+	r.Finding.Class, r.Finding.Message = string(blame.Unknown), r.Reason
+	return r
 }

@@ -88,6 +88,9 @@ func (w Wanted) is(r QueueRow) bool {
 	return plainID(r.ID) && (r.Name == w.Name || w.Script != "" && r.Command == w.Script)
 }
 
+// ErrNotQueued says of a job that was looked for that squeue does not list it, and that accounting does not answer.
+var ErrNotQueued = errors.New("not in the queue")
+
 // Find looks for a job, in the queue and, when nothing is there, in accounting. found
 // is false only when every source that exists answered that there is none. It asks the
 // default cluster: profiles may not send jobs elsewhere.
@@ -110,7 +113,7 @@ func (c *Client) Find(ctx context.Context, w Wanted) (j Job, found bool, err err
 		return Job{}, false, nil
 	}
 	if err != nil {
-		return Job{}, false, err
+		return Job{}, false, fmt.Errorf("%w, and %w", ErrNotQueued, err)
 	}
 	for _, r := range acct {
 		if plainID(r.ID) && (r.Name == w.Name || w.Dir != "" && r.WorkDir == w.Dir) {
