@@ -62,7 +62,16 @@ func child(what string) {
 		<-c
 		os.Exit(3)
 	case "leak": // leaves a child that holds the pipes open
+		fmt.Fprintln(os.Stderr, "leaving")
 		spawn("sleep")
+	case "flood": // leaves a child that never stops to write
+		spawn("write")
+	case "write":
+		for {
+			if _, err := os.Stdout.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
 	case "sleep":
 		time.Sleep(time.Hour)
 	case "kill":

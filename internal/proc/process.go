@@ -188,7 +188,7 @@ func (p *Process) result(waitErr error) (Result, error) {
 	case errors.As(waitErr, &exit) || r.Exit != 0:
 		return r, &ExitError{Name: p.name, Exit: r.Exit, Signal: r.Signal, Stderr: r.Stderr}
 	case errors.Is(waitErr, exec.ErrWaitDelay):
-		return r, nil // exited 0; something in the background kept a pipe open
+		return r, nil // exited 0 without having read its stdin to the end
 	case waitErr != nil:
 		return r, fmt.Errorf("%s: %w", p.name, waitErr)
 	case p.out != nil && p.out.cut:
