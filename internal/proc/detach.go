@@ -46,7 +46,7 @@ func Alive(pid int, cookie string) bool {
 	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
 		return false
 	}
-	env := here.environ(strconv.Itoa(pid))
+	env := here.environ(strconv.Itoa(pid), time.Now().Add(execTime))
 	if _, err := os.Stat("/proc/self/environ"); err != nil {
 		return true // without /proc the pid is all there is
 	}
@@ -128,7 +128,8 @@ func KillAll(find func() []int) error {
 const (
 	killBound = 5 * time.Second // a killed process needs its turn on a busy machine, and for ever on a dead file system
 	execPause = 10 * time.Millisecond
-	execLooks = 100 // a machine with too much to do may leave a process in the middle of it
+	execLooks = 100              // however long they take
+	execTime  = 10 * time.Second // a machine with too much to do may leave a process in the middle of it
 )
 
 // table is the system's table of processes.
@@ -154,12 +155,13 @@ func (t table) scan(match func(entry string) bool) []int {
 		return nil
 	}
 	var pids []int
+	until := time.Now().Add(execTime)
 	for _, e := range dir {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if anyEntry(t.environ(e.Name()), match) {
+		if anyEntry(t.environ(e.Name(), until), match) {
 			pids = append(pids, pid)
 		}
 	}
@@ -168,9 +170,9 @@ func (t table) scan(match func(entry string) bool) []int {
 
 // environ is the environment of a process, nil where it cannot be read. While it becomes
 // another program, a process shows none: nor a command line, which those have that were
-// started without an environment.
-func (t table) environ(pid string) []byte {
-	for range execLooks {
+// started without an environment. It is looked at until then.
+func (t table) environ(pid string, until time.Time) []byte {
+	for looks := 0; looks < execLooks || time.Now().Before(until); looks++ {
 		env, err := os.ReadFile(filepath.Join(string(t), pid, "environ"))
 		if err != nil || len(env) > 0 {
 			return env

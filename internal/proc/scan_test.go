@@ -29,10 +29,17 @@ func TestScanWaitsForExec(t *testing.T) {
 	find := func(root string) []int { return table(root).scan(func(e string) bool { return e == cookie }) }
 	require.Equal(t, []int{7}, find(process("A=1\x00"+cookie+"\x00", "sleep\x00", stat("S", "4194304"))))
 
-	becoming := process("", "", stat("R", "4194304"))
-	synctest.Test(t, func(t *testing.T) { // its clock counts the pauses alone, however slow the machine
-		time.AfterFunc(3*execPause+1, func() { _ = os.WriteFile(filepath.Join(becoming, "7", "environ"), []byte(cookie), 0o600) })
-		require.Equal(t, []int{7}, find(becoming))
+	for _, takes := range []time.Duration{3*execPause + 1, execTime - 2*execPause + 1} {
+		becoming := process("", "", stat("R", "4194304"))
+		synctest.Test(t, func(t *testing.T) { // its clock counts the pauses alone, however slow the machine
+			time.AfterFunc(takes, func() { _ = os.WriteFile(filepath.Join(becoming, "7", "environ"), []byte(cookie), 0o600) })
+			require.Equal(t, []int{7}, find(becoming))
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		require.Empty(t, find(process("", "", stat("R", "4194304"))))
+		require.Equal(t, execTime, time.Since(began))
 	})
 	for name, root := range map[string]string{
 		"without an environment": process("", "sleep\x009\x00", stat("S", "4194304")),
