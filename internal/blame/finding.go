@@ -36,6 +36,9 @@ func (c *analysis) findingOn(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	case e.OOM:
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
+	case c.notSetUp(e) && !(matched && rule.Class == Infra):
+		f.Class, f.Rule, f.Why, f.Line = Infra, "not-set-up", "what comes before the role's command failed (workload.setup, its directory, programs, secrets, addresses); nothing of it has run", line
+		f.BadNodes = c.nodesOf(e)
 	case judged && matched && rule.Class == Infra:
 		f.Class, f.Rule, f.Why, f.Line = Test, ownTestFailed, "a test case of the role failed", words
 	case e.Kind == Unkillable && (!matched || rule.Kind == "test.exception"): // that may be of what was torn from it
@@ -101,9 +104,6 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.Rule, f.Why = "server-unhealthy", "its server lives and does not do its work"
 	case e.Kind == NeverStarted:
 		f.Class, f.Rule, f.Why = Infra, "never-started", "nothing of the software under test has run"
-	case e.Kind == RoleEnd && e.Exit == cannotStart:
-		f.Class, f.Rule, f.Why = Infra, "not-set-up", "the role could not enter its directory, read its secrets or learn the address of another one; nothing of it has run"
-		f.BadNodes = c.nodesOf(e)
 	case e.Kind == RoleEnd && c.hasTestFailure(e.Role):
 		f.Class, f.Rule, f.Why = Test, ownTestFailed, "a test case of the role failed"
 	case e.Kind == RoleEnd && (e.Exit == 126 || e.Exit == 127):
@@ -116,6 +116,15 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.Rule, f.Why = nothingProven, "no rule explains it: read its log, and give a line that names the cause to classes: in ci-disagg.yaml"
 	}
 }
+
+// notSetUp reports whether our own role.sh gave up before the role's command, and said so: the exit code alone is any
+// program's.
+func (c *analysis) notSetUp(e Event) bool {
+	return e.Kind == RoleEnd && e.Exit == cannotStart && slices.ContainsFunc(c.lines[e.Role], func(l Line) bool { return GivesUp(l.Text) })
+}
+
+// GivesUp reports whether a line is of our own scripts, which speak only to give up.
+func GivesUp(line string) bool { return strings.HasPrefix(line, "ci-disagg: ") }
 
 func (c *analysis) hasTestFailure(role string) bool {
 	return slices.ContainsFunc(c.ev.Events, func(e Event) bool { return e.Role == role && e.Kind == TestFailed })

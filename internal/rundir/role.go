@@ -30,7 +30,8 @@ type Outfit struct {
 	Port bool `json:"port,omitempty"`
 	// FixedPort is published in place of one that is free, 0 = none.
 	FixedPort int          `json:"fixed_port,omitempty"`
-	Refs      []AddressRef `json:"refs,omitempty"` // shell variables made of what other roles have published
+	Refs      []AddressRef `json:"refs,omitempty"`     // shell variables made of what other roles have published
+	Programs  []string     `json:"programs,omitempty"` // names and paths without which the command cannot begin: the launcher, pytest
 }
 
 // AddressRef is a shell variable that is made of published addresses.

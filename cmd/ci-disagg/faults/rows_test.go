@@ -153,6 +153,14 @@ func roles() []fault {
 			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "/nonexistent/env.sh",
 		},
 		{
+			name: "workload.setup calls for GEN_0 what is not there", with: settings{setup: `[ "$DISAGG_SERVING_TYPE" != GEN_0 ] || module load cuda`},
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "module: command not found",
+		},
+		{
+			name: "workload.launcher is not there", with: settings{workload: "launcher: /nonexistent/launch.sh"},
+			outcome: infra, exit: 3, root: "GEN_0", more: []string{"CTX_0"}, either: true, class: "infra", says: "/nonexistent/launch.sh is not to be found",
+		},
+		{
 			name: "the node helpers are killed", tokenMS: long, during: killHelpers, outcome: passed, check: blindNodes,
 		},
 		{

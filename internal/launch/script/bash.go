@@ -92,6 +92,14 @@ func (s *shell) paths(p rundir.Plan, at RunPlace) {
 	}
 }
 
+// programs ends the role where a program is not there that the command begins with: the software under test is not at
+// fault then.
+func (s *shell) programs(r rundir.RolePlan) {
+	for _, p := range r.Programs {
+		s.line(`command -v %s >/dev/null || { echo %s >&2; exit 78; }`, s.word(p), s.word("ci-disagg: "+p+" is not to be found: workload.launcher, workload.pytest and PATH, which workload.setup may set"))
+	}
+}
+
 // links makes the output directory and the plan's symbolic links. Several tasks may
 // do so at once: what counts is that the link is there afterwards, and that none is
 // made within the directory that it leads to (ln -n).
@@ -147,6 +155,7 @@ func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 	s.gpuNames(p, r) // setup may be what brings nvidia-smi
 	s.versions(p, at, r)
 	s.meet(p, at, r) // and what knows the node's address
+	s.programs(r)
 	s.endsWithItsChildren(p)
 	s.command(p, r)
 	return s.bytes()

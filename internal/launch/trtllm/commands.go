@@ -175,6 +175,22 @@ func (k *caseBuilder) baseCommand() (string, error) {
 	return s.command, nil
 }
 
+// programs are what our own command of a role begins with: the launcher, for workers, and pytest. A command of the team's
+// may make its PATH by itself.
+func (s settings) programs(worker bool) []string {
+	if s.command != "" {
+		return nil
+	}
+	var out []string
+	if worker && s.Launcher != "none" {
+		out = append(out, s.Launcher)
+	}
+	if p := firstWord(s.Pytest); p != "" && !strings.ContainsAny(p, " \t\n") {
+		out = append(out, p)
+	}
+	return out
+}
+
 func firstWord(s string) string {
 	f, err := parse(s)
 	if err != nil || len(f.Stmts) == 0 {

@@ -207,6 +207,7 @@ func (k *caseBuilder) fill(p *rundir.Plan) {
 	roles := k.roles(l)
 	for i, r := range roles {
 		roles[i].Logs, roles[i].Work = k.serverLogs(r), work(r)
+		roles[i].Programs = k.r.set.programs(r.Kind == rundir.KindServer || r.Kind == rundir.KindTask)
 		p.UsedGPUs += r.GPUs()
 	}
 	k.environment(p)
@@ -281,7 +282,7 @@ func (k *caseBuilder) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 		}
 		pre := r
 		pre.Name, pre.Kind, pre.Shown, pre.JUnit, pre.Ready = r.Name+"_PRECHECK", rundir.KindPrecheck, 0, false, rundir.Ready{}
-		pre.Output, pre.Done, pre.Logs, pre.Work = "", "", nil, ""
+		pre.Output, pre.Done, pre.Logs, pre.Work, pre.Programs = "", "", nil, "", nil
 		i := strings.TrimPrefix(r.Name, r.Group+"_")
 		pre.Env = slices.Clone(r.Env)
 		pre.Env[0].Value = r.Group + "_PRECHECK_" + i // the name that upstream's precheck reads

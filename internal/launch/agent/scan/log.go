@@ -256,6 +256,9 @@ func (s *Log) explains(at Kept, line string) {
 	if strings.HasPrefix(line, "E ") && blame.Measured(line) {
 		s.classLine(" measured", at) // likewise
 	}
+	if blame.GivesUp(line) {
+		s.classLine(" own", at)
+	}
 	if blame.MPIAbort(line) {
 		s.classLine(" abort", at)
 	}
