@@ -186,28 +186,6 @@ func TestJudge(t *testing.T) {
 			root: "GEN_0", kind: blame.KindNeverStarted, class: blame.Infra, rule: "never-started", more: []string{"CTX_0"}, collateral: []string{"GEN_1"},
 		},
 		{
-			name: "a role that could not enter its directory ran nothing of the change",
-			b: func(b *bench) *bench {
-				return b.line("CTX_0", "ci-disagg: cannot enter the workload's directory /llm: it must be on every node").end("CTX_0", 3, 78).stopped("GEN_0", 4, 143)
-			},
-			root: "CTX_0", kind: blame.KindCrash, class: blame.Infra, rule: "not-set-up", collateral: []string{"GEN_0"}, bad: []string{"n3"},
-		},
-		{
-			name: "a setup that failed ran nothing of the change, whatever its command says",
-			b: func(b *bench) *bench {
-				return b.line("CTX_0", "role.sh: line 9: module: command not found").line("CTX_0", "ci-disagg: workload.setup: exit 127 of: module load cuda").
-					end("CTX_0", 3, 78).stopped("GEN_0", 4, 143)
-			},
-			root: "CTX_0", kind: blame.KindCrash, class: blame.Infra, rule: "not-set-up", collateral: []string{"GEN_0"}, bad: []string{"n3"},
-		},
-		{
-			name: "a program may end with our exit code, too",
-			b: func(b *bench) *bench {
-				return b.line("CTX_0", "ERROR: bad configuration").end("CTX_0", 3, 78).stopped("GEN_0", 4, 143)
-			},
-			root: "CTX_0", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven", collateral: []string{"GEN_0"},
-		},
-		{
 			name: "several that miss one deadline: all are named, and the router only waits",
 			b: func(b *bench) *bench {
 				for _, name := range []string{"GEN_1", "CTX_0", "DISAGG_SERVER"} {

@@ -36,7 +36,7 @@ func (c *analysis) findingOn(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	case e.OOM:
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
-	case c.notSetUp(e) && !(matched && rule.Class == Infra):
+	case notSetUp(e, c.lines[e.Role]) && !(matched && rule.Class == Infra):
 		f.Class, f.Rule, f.Why, f.Line = Infra, "not-set-up", "what comes before the role's command failed (workload.setup, its directory, programs, secrets, addresses); nothing of it has run", line
 		f.BadNodes = c.nodesOf(e)
 	case judged && matched && rule.Class == Infra:
@@ -119,8 +119,8 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 
 // notSetUp reports whether our own role.sh gave up before the role's command, and said so: the exit code alone is any
 // program's.
-func (c *analysis) notSetUp(e Event) bool {
-	return e.Kind == RoleEnd && e.Exit == cannotStart && slices.ContainsFunc(c.lines[e.Role], func(l Line) bool { return GivesUp(l.Text) })
+func notSetUp(e Event, lines []Line) bool {
+	return e.Kind == RoleEnd && e.Exit == cannotStart && slices.ContainsFunc(lines, func(l Line) bool { return GivesUp(l.Text) })
 }
 
 // GivesUp reports whether a line is of our own scripts, which speak only to give up.

@@ -63,3 +63,36 @@ func TestServerOverALimit(t *testing.T) {
 		require.Equal(t, blame.Test, f.Class, f.Message)
 	}
 }
+
+// A role whose own script gave up ran nothing of the change, whatever the command says that failed.
+func TestNotSetUp(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, rule, shows string
+		lines             []string
+		class             blame.Class
+	}{
+		{"no directory", "not-set-up", "ci-disagg: cannot enter the workload's directory /llm", []string{"ci-disagg: cannot enter the workload's directory /llm"}, blame.Infra},
+		{
+			"a command that is not there", "not-set-up", "role.sh: line 9: module: command not found",
+			[]string{"role.sh: line 9: module: command not found", "ci-disagg: workload.setup: exit 127 of: module load cuda"}, blame.Infra,
+		},
+		{
+			"an infrastructure of its own", "disk-full", "cp: cannot create 'x': No space left on device",
+			[]string{"cp: cannot create 'x': No space left on device", "ci-disagg: workload.setup: exit 1 of: cp y x"}, blame.Infra,
+		},
+		{"a program's own 78", "nothing-proven", "ERROR: bad configuration", []string{"ERROR: bad configuration"}, blame.Unknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			for _, l := range tt.lines {
+				b.line("CTX_0", l)
+			}
+			f := blame.Judge(b.end("CTX_0", 3, 78).stopped("GEN_0", 4, 143).ev)
+			require.Equal(t, []any{"CTX_0", tt.class, tt.rule}, []any{f.Root, f.Class, f.Rule}, f.Message)
+			require.Equal(t, tt.shows, f.Line.Text)
+		})
+	}
+}

@@ -158,11 +158,12 @@ func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent
 	return out
 }
 
-// sighted puts what was seen of servers into the timeline, and what had not been heard of how they went.
+// sighted puts what was seen of servers into the timeline, and what had not been heard of how they went. How they
+// answered was judged when it was heard: the record does not say what they wrote meanwhile.
 func (s *state) sighted(seen []rundir.NodeEvent) {
 	for _, e := range seen {
 		if i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role }); i >= 0 {
-			s.roles[i].server.take(event{at: e.At, seen: e})
+			s.roles[i].server.left(event{at: e.At, seen: e})
 		}
 		if words := node.Words(e); words != "" && !node.Again(e) {
 			at := e.At
@@ -191,9 +192,9 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 	if well {
 		return out
 	}
-	for _, e := range seen {
+	for n, e := range seen {
 		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
-		if i < 0 || s.roles[i].optional || s.afterEnd(s.roles[i], e) || node.Again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
+		if i < 0 || s.roles[i].loading(seen, n) || s.roles[i].optional || s.afterEnd(s.roles[i], e) || node.Again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
 			continue // or it is known: told again, or what the attempt ended for
 		}
 		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal}
@@ -211,6 +212,13 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 		out = append(out, ev)
 	}
 	return out
+}
+
+// loading reports whether the n-th that was seen is an error that the role's server answered before it was well for the
+// first time: it had not been ready, and nobody had missed it.
+func (r role) loading(seen []rundir.NodeEvent, n int) bool {
+	well := func(e rundir.NodeEvent) bool { return e.Role == r.name && e.What == rundir.NodeHealthy }
+	return seen[n].What == rundir.NodeSick && !slices.ContainsFunc(seen[:n], well) && (r.readyAt.IsZero() || slices.ContainsFunc(seen[n:], well))
 }
 
 // afterEnd reports whether something may have been seen of a server because its role ended or was ended, or had ended

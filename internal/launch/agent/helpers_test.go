@@ -19,7 +19,7 @@ func clientFailed() state {
 	s.phase, s.begun, s.drainAt, s.failed = rundir.PhaseDrain, waveMain, sec(100), true
 	for i := range s.roles {
 		r := &s.roles[i]
-		r.state, r.started, r.nodes = rundir.RoleReady, sec(1), []string{"n" + r.name}
+		r.state, r.started, r.readyAt, r.nodes = rundir.RoleReady, sec(1), sec(9), []string{"n" + r.name}
 		if r.name == "BENCHMARK" {
 			r.state, r.ended, r.end = rundir.RoleEnded, sec(101), step.End{Exit: 1}
 		}

@@ -18,6 +18,8 @@ import (
 type player struct {
 	t *testing.T
 	s state
+	// The records that helpers leave: what they told.
+	seen []rundir.NodeEvent
 }
 
 func (p *player) feed(line string) string {
@@ -79,6 +81,7 @@ func (p *player) feed(line string) string {
 		if arg(6) == "busy" { // it goes on writing
 			e.quiet = 0
 		}
+		p.seen = append(p.seen, e.seen)
 	case "notkilled":
 		e.kind, e.role, e.text = evNotKilled, byName(arg(2)), "Slurm takes no signal"
 	case "signal":

@@ -31,13 +31,18 @@ type sight struct {
 	still  time.Duration    // then: since it or its role had written anything
 }
 
+// left notes how a server went, if that is what a helper saw.
+func (s *sight) left(e event) {
+	told := e.seen.What == rundir.NodeEnded || e.seen.What == rundir.NodeGone || e.seen.What == rundir.NodePortGone
+	if told && (s.gone.What == "" || s.gone.What == rundir.NodePortGone) {
+		s.gone, s.heard = e.seen, e.at
+	}
+}
+
 // take notes what a helper saw of a server.
 func (s *sight) take(e event) {
+	s.left(e)
 	switch e.seen.What {
-	case rundir.NodeEnded, rundir.NodeGone, rundir.NodePortGone:
-		if s.gone.What == "" || s.gone.What == rundir.NodePortGone {
-			s.gone, s.heard = e.seen, e.at
-		}
 	case rundir.NodeSick, rundir.NodeSilent, rundir.NodeRefused:
 		if s.last = e.seen; s.unwell.What != e.seen.What {
 			s.unwell = e.seen

@@ -234,14 +234,23 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 62 ended CTX_0 143
 62 ended BENCHMARK 143
 62 ended DISAGG_SERVER 143 -> collect`, root: "GEN_0", says: "exit 1", outcome: rundir.OutcomeTestFailed},
+		{name: "is not there yet, and another one fails", script: loading + `
+20 seen GEN_0 sick 500 2
+40 seen GEN_0 sick 500 22
+41 ended CTX_0 1
+41.6 tick -> TERM GEN_0, TERM DISAGG_SERVER, TERM BENCHMARK
+42 ended GEN_0 143
+42 ended BENCHMARK 143
+42 ended DISAGG_SERVER 143 -> collect`, root: "CTX_0", says: "exit 1", outcome: rundir.OutcomeTestFailed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := &player{t: t, s: testState(tt.edit)}
 			p.play(tt.script)
+			p.s.sighted(p.seen)
 			ev := p.s.evidence()
-			ev.Events = append(ev.Events, p.s.witnessed(nil)...)
+			ev.Events = append(ev.Events, p.s.witnessed(p.seen)...)
 			ev.Classes, _ = blame.Compile(builtinRules(t))
 			f, outcome, reason := conclude(p.s, ev)
 			if tt.root == "" {

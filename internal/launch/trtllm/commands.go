@@ -175,8 +175,8 @@ func (k *caseBuilder) baseCommand() (string, error) {
 	return s.command, nil
 }
 
-// programs are what our own command of a role begins with: the launcher, for workers, and pytest. A command of the team's
-// may make its PATH by itself.
+// programs are what our own command of a role begins with: the launcher, for workers, and pytest. A command of the
+// team's may make its PATH by itself.
 func (s settings) programs(worker bool) []string {
 	if s.command != "" {
 		return nil
