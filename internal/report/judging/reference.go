@@ -269,9 +269,10 @@ func (e Environment) explain(row verdict.Row, s Setup, r baseline.Record) verdic
 	}
 	def, _ := s.Metrics.Lookup(row.Metric)
 	_, effect := s.Gating(r, row.Point, def)
-	left := math.Log1p(max(*row.Worse, -0.99)) - e.Worse
+	sign := def.Sign()
+	left := sign*math.Log1p(max(sign**row.Worse, -0.99)) - e.Worse // a throughput falls by less percent than its time grows
 	if left > 0.7*effect+1.645*e.spread {
-		row.Reason += fmt.Sprintf(". The environment explains %.1f %% of it", 100*math.Expm1(e.Worse))
+		row.Reason += fmt.Sprintf(". The environment explains %.1f %% of it", 100*sign*math.Expm1(sign*e.Worse))
 		return row
 	}
 	row.Verdict, row.Alarm, row.Open, row.Slow = verdict.Inconclusive, false, false, false

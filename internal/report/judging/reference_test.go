@@ -49,6 +49,7 @@ func TestTheEnvironmentHasMoved(t *testing.T) {
 		{"where it was", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 100)}, 90, verdict.Regression, "The environment has not moved"},
 		{"moved by as much", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 90.4)}, 90, verdict.Inconclusive, "The environment has moved: the reference control@0123456789ab, the same build as ever, is worse by 10."},
 		{"moved, and the change beside it", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 95)}, 80, verdict.Regression, "The environment has moved"},
+		{"moved far, and a small change beside it", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 85)}, 81, verdict.Regression, "The environment has moved"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -67,6 +68,9 @@ func TestTheEnvironmentHasMoved(t *testing.T) {
 			j := judge(t, set, r.Normal())
 			require.Equal(t, tt.want, verdict.Worst(j.Rows), j.Rows[0].Reason)
 			require.Contains(t, j.Environment.Text, tt.text)
+			if tt.value == 81 {
+				require.Contains(t, j.Rows[0].Reason, "The environment explains 15.0 % of it", "in percent of throughput, as the row is")
+			}
 			require.NoError(t, j.Record.Validate())
 			if tt.want == verdict.Inconclusive {
 				require.Empty(t, j.Case.Onset.Commit, "nobody is blamed")
