@@ -358,9 +358,4 @@ func Local(name []byte) []byte {
 func isSpace(b byte) bool { return b == ' ' || b == '\n' || b == '\t' || b == '\r' }
 
 // spaces is the number of blanks that b begins with.
-func spaces(b []byte) (n int) {
-	for n < len(b) && isSpace(b[n]) {
-		n++
-	}
-	return n
-}
+func spaces(b []byte) int { return len(b) - len(bytes.TrimLeft(b, " \n\t\r")) }

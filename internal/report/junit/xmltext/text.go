@@ -171,26 +171,17 @@ func (d *Decoder) repair(r rune) rune {
 	return utf8.RuneError
 }
 
+var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "quot": '"', "apos": '\''}
+
 // reference is the character for which the reference at the start of b stands, and the
 // length of that; 0 if XML knows none such. A number that is no code point stands for
 // a character that is not legal.
 func reference(b []byte) (r rune, n int) {
 	n = bytes.IndexByte(b[:min(len(b), 64)], ';') + 1
-	if n < 3 {
-		return 0, 0
+	if r, ok := entities[string(b[1:max(n-1, 1)])]; ok {
+		return r, n
 	}
-	switch name := string(b[1 : n-1]); {
-	case name == "lt":
-		return '<', n
-	case name == "gt":
-		return '>', n
-	case name == "amp":
-		return '&', n
-	case name == "quot":
-		return '"', n
-	case name == "apos":
-		return '\'', n
-	case name[0] != '#':
+	if n < 3 || b[1] != '#' {
 		return 0, 0
 	}
 	digits, base := b[2:n-1], 10
@@ -213,26 +204,39 @@ const (
 	csi        = '\u009b' // ESC [ as one character
 )
 
-// sequence is a control sequence of terminals: CSI, OSC and the other strings, up to BEL
-// or ESC \, and those of two characters. ESC and BEL may be spelled out.
-var sequence = regexp.MustCompile(`^(?:(?:(?:\x1b|#x1B)\[|\x{9b})[ -?]*[@-~]` +
-	`|(?:\x1b|#x1B)(?:[\]PX^_][^\n]*?(?:\x07|#x07|\x1b\\|#x1B\\)|[()#][0-Z]|[78=>cDEHM]))`)
+// sequence is a control sequence of terminals: CSI, those of two characters, or, as its group, what begins OSC and the
+// other strings, which go up to BEL or ESC \. ESC and BEL may be spelled out.
+var sequence = regexp.MustCompile(`^(?:(?:(?:\x1b|#x1B)\[|\x{9b})[ -?]*[@-~]|(?:\x1b|#x1B)(?:([\]PX^_])|[()#][0-Z]|[78=>cDEHM]))`)
 
 // sequenceLen is the length of the control sequence that s begins with. One that is longer
-// than maxSequence is text.
-func sequenceLen(s string) int {
+// than maxSequence is text, and a string that does not end on its line.
+func sequenceLen(s string) (n int) {
 	const maxSequence = 1024
-	if at := sequence.FindStringIndex(s[:min(len(s), maxSequence)]); at != nil {
+	s = s[:min(len(s), maxSequence)]
+	switch at := sequence.FindStringSubmatchIndex(s); {
+	case at == nil:
+		return 0
+	case at[2] < 0:
 		return at[1]
 	}
-	return 0
+	line, _, _ := strings.Cut(s, "\n")
+	for _, end := range []string{"\a", "#x07", "\x1b\\", spelledESC + "\\"} {
+		if before, _, ok := strings.Cut(line, end); ok {
+			line, n = before, len(before)+len(end)
+		}
+	}
+	return n
 }
 
 // Clean is text as it may stand in a report: whole terminal escape sequences are
 // removed, also in the spelled-out form "#x1B[31m" that pytest writes; what XML
 // forbids, DEL and what is hidden becomes U+FFFD; line ends become LF. Clean text is returned
 // as it is, without a copy. Clean(Clean(s)) is Clean(s).
-func Clean(s string) string {
+func Clean(s string) string { return sweep(s, false) }
+
+// sweep is Clean; with again, what begins a sequence is marked, and the rest of it stays: nested ones would be put
+// together for ever.
+func sweep(s string, again bool) string {
 	i := firstUnclean(s)
 	if i == len(s) {
 		return s
@@ -244,7 +248,7 @@ func Clean(s string) string {
 		s = s[i:]
 		_, size := utf8.DecodeRuneInString(s)
 		switch n := sequenceLen(s); {
-		case n > 0:
+		case n > 0 && !again:
 			size = n
 		case s[0] != '\r':
 			b.WriteRune(utf8.RuneError)
@@ -254,8 +258,8 @@ func Clean(s string) string {
 		s = s[size:]
 	}
 	b.WriteString(s)
-	if out := b.String(); strings.Contains(out, spelledESC) { // removing one sequence may have put another one together
-		return Clean(out)
+	if out := b.String(); !again && strings.Contains(out, spelledESC) { // removing one sequence may have put another one together
+		return sweep(out, true)
 	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -24,7 +25,7 @@ func TestClean(t *testing.T) {
 		"#x1B is what pytest writes":       "#x1B is what pytest writes",
 		"\x1b(B\x1b[mx":                    "x",
 		"\u009b31mx":                       "x",
-		"#x#x1B[0m1B[0mx":                  "x",
+		"#x#x1B[0m1B[0mx":                  "\uFFFDx1B[0mx",
 		"\x1b[" + strings.Repeat("1", 999): "\uFFFD[" + strings.Repeat("1", 999),
 	} {
 		require.Equal(t, want, Clean(in), "%q", in)
@@ -36,6 +37,8 @@ func TestClean(t *testing.T) {
 func FuzzClean(f *testing.F) {
 	f.Add("a\x1b[31mb#x1B[0m\x00\xff\u009b1m")
 	f.Add(strings.Repeat("#x1B", 3) + "[0m")
+	f.Add(strings.Repeat("#x1B", 4) + strings.Repeat("[m", 4))
+	f.Add("#x1B#x1B[m]0;a#x1B]0;b#x1B[m#x07")
 	f.Fuzz(func(t *testing.T, s string) {
 		out := Clean(s)
 		require.Equal(t, out, Clean(out))
@@ -43,6 +46,20 @@ func FuzzClean(f *testing.F) {
 			require.True(t, legal(r) && r != 0x7F && r != '\r', "%q", r)
 		}
 	})
+}
+
+// TestCleanIsLinear: a text takes as long as it is, however its sequences are nested.
+func TestCleanIsLinear(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{
+		strings.Repeat("#x1B", 100_000) + strings.Repeat("[m", 100_000), strings.Repeat("#x1B]", 100_000), strings.Repeat("\x1b]", 200_000),
+	} {
+		began := time.Now()
+		out := Clean(s)
+		require.Equal(t, out, Clean(out))
+		require.Less(t, time.Since(began), 20*time.Second)
+		t.Log(time.Since(began))
+	}
 }
 
 // TestNextOdd: a byte that is not ordinary is seen at every place and beside every
