@@ -16,8 +16,9 @@ DEMO_DIR := demo/$(shell date +%Y%m%d-%H%M%S)
 E2E_PACKAGES := ./cmd/ci-disagg/e2e ./cmd/ci-disagg/faults
 E2E_TESTS := ^Test(Browser|SSH)
 # Long tables that the race detector makes five times longer: they compute, and what goroutines share in their packages is
-# shared in other tests too, under -race. One that is renamed runs under -race until it is named here again.
-PLAIN_TESTS := ^Test(OutputsNeverContradict|RecordedHistories|GeneratedHistories|CUDAErrors|Attribution|Bounded|FoldVeryMany|Corpus|Metamorphic)$$
+# shared in other tests too, under -race. Scripts starts the binary 600 times, for verbs that end at once; whole runs of it
+# are under -race in make e2e. One that is renamed runs under -race until it is named here again.
+PLAIN_TESTS := ^Test(Scripts|OutputsNeverContradict|RecordedHistories|GeneratedHistories|CUDAErrors|Attribution|Bounded|FoldVeryMany|Corpus|Metamorphic)$$
 
 .PHONY: help
 help: ## this list
@@ -43,10 +44,11 @@ demo-generic: setup build ## the examples that run on this machine: redis, Postg
 setup: ## Debian packages for tests and linters (as root or through sudo)
 	.ci/setup test
 
-# The go tests tell as they go. What runs beside them mostly waits, and tells in one piece when it is over.
+# The go tests tell as they go. What runs beside them mostly waits, and tells in one piece when it is over; should we be
+# interrupted, it ends with us.
 .PHONY: test
 test: setup ## all but the end-to-end tests, real Slurm included, under -race but for long tables, at most 10 minutes
-	$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-jenkins & beside=$$!; trap 'kill $$beside 2>/dev/null || true' EXIT; \
+	set -m; $(MAKE) --no-print-directory -j2 --output-sync=target test-python test-jenkins & beside=$$!; set +m; trap 'kill -- -$$beside 2>/dev/null || true' EXIT; \
 	  failed=0; $(MAKE) --no-print-directory test-go || failed=$$?; wait $$beside || failed=$$?; trap - EXIT; exit $$failed
 
 .PHONY: test-go
@@ -56,7 +58,7 @@ test-go:
 
 .PHONY: e2e
 e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkins, quick faults, a browser, a login node
-	$(MAKE) --no-print-directory -j2 --output-sync=target e2e-runs e2e-in-packages
+	failed=0; $(MAKE) --no-print-directory e2e-runs || failed=$$?; $(MAKE) --no-print-directory e2e-in-packages || failed=$$?; exit $$failed
 
 .PHONY: e2e-runs e2e-in-packages
 e2e-runs:
