@@ -74,7 +74,7 @@ func (p Policy) Decide(_ context.Context, e Ended) Decision {
 	if why := p.refuses(e); why != "" {
 		return Decision{Action: Done, Why: why}
 	}
-	d := Decision{Action: Again, After: p.delay(e.Attempt), Why: fmt.Sprintf("retry: %s", e.Outcome.Reason)}
+	d := Decision{Action: Again, After: p.delay(e.used()), Why: fmt.Sprintf("retry: %s", e.Outcome.Reason)}
 	if p.Exclude {
 		d.Exclude = badNodes(e)
 	}
@@ -92,17 +92,35 @@ func (p Policy) refuses(e Ended) string {
 		return "a retry would meet the same: " + e.Outcome.Finding.Kind
 	case e.Outcome.Finding != nil && e.Outcome.Finding.Class != "" && e.Outcome.Finding.Class != string(blame.Infra):
 		return "not proven to be the infrastructure's fault"
-	case e.Attempt > p.Max:
-		return fmt.Sprintf("%d of %d retries used", e.Attempt-1, p.Max)
+	case e.used() >= p.Max:
+		return fmt.Sprintf("%d of %d retries used", e.used(), p.Max)
 	case p.Budget > 0 && e.Retries >= p.Budget:
 		return fmt.Sprintf("the run's %d retries are used", p.Budget)
 	}
 	return ""
 }
 
-func (p Policy) delay(attempt int) time.Duration {
+// used counts the retries of the repetition so far.
+func (e Ended) used() int {
+	n := 0
+	for _, a := range e.History {
+		if a.Rep == e.Rep && isRetry(a) {
+			n++
+		}
+	}
+	return n
+}
+
+// isRetry reports whether an attempt was made because the one before had failed, not for one that was interrupted or
+// withdrawn.
+func isRetry(a rundir.Attempt) bool {
+	return a.Attempt > 1 && a.Due != rundir.DueResumed && a.Due != rundir.DueAgain
+}
+
+// delay is how long a retry waits after so many others.
+func (p Policy) delay(used int) time.Duration {
 	d := p.Backoff.D()
-	for range attempt - 1 {
+	for range used {
 		d *= 2
 		if m := p.MaxDelay.D(); m > 0 && d > m {
 			return m
@@ -132,7 +150,7 @@ func Used(r rundir.Run) int {
 	n := 0
 	for _, c := range r.Cases {
 		for _, a := range c.Attempts {
-			if a.Attempt > 1 && a.Due != rundir.DueResumed && a.Due != rundir.DueAgain {
+			if isRetry(a) {
 				n++
 			}
 		}

@@ -29,7 +29,11 @@ func TestRetryPolicy(t *testing.T) {
 	t.Parallel()
 	ended := func(o rundir.Outcome, attempt int, f *rundir.Finding) Ended {
 		at := time.Unix(1000, 0)
-		return Ended{Attempt: attempt, Outcome: rundir.AttemptOutcome{Outcome: o, Finding: f, Reason: "r", Nodes: []string{"n1"}, Started: &at, Ended: at.Add(10 * time.Second)}}
+		history := []rundir.Attempt{{Rep: 1, Attempt: 2, Due: rundir.DueRetry}, {Attempt: 1, Due: rundir.DueFirst}}
+		for n := 2; n <= attempt; n++ {
+			history = append(history, rundir.Attempt{Attempt: n, Due: rundir.DueRetry})
+		}
+		return Ended{Attempt: attempt, History: history, Outcome: rundir.AttemptOutcome{Outcome: o, Finding: f, Reason: "r", Nodes: []string{"n1"}, Started: &at, Ended: at.Add(10 * time.Second)}}
 	}
 	infra := func(kind string, nodes ...string) *rundir.Finding {
 		return &rundir.Finding{Class: "infra", Kind: kind, BadNodes: nodes}
@@ -60,6 +64,15 @@ func TestRetryPolicy(t *testing.T) {
 		require.Equal(t, tc.exclude, d.Exclude, name)
 		require.Equal(t, tc.after, d.After, name)
 	}
+	// What was resumed, or withdrawn for a limit, was no failure: it neither uses up a retry nor doubles its delay.
+	third := ended("infra", 3, infra("node-fail", "n7"))
+	third.History[2].Due, third.History[3].Due = rundir.DueResumed, rundir.DueAgain
+	once := r
+	once.Max = 1
+	require.Equal(t, Decision{Action: Again, Exclude: []string{"n7"}, After: time.Minute, Why: "retry: r"}, once.Decide(context.Background(), third))
+	third.History[3].Due = rundir.DueRetry
+	require.Equal(t, Decision{Action: Done, Why: "1 of 1 retries used"}, once.Decide(context.Background(), third))
+
 	e := ended("infra", 1, infra("node-fail"))
 	e.Retries = 3
 	require.Equal(t, Done, r.Decide(context.Background(), e).Action, "the run's budget")
