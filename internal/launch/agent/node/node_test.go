@@ -20,6 +20,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/ports"
 )
 
 // childEnv makes the test binary play a server, or the role that runs one.
@@ -217,7 +218,10 @@ func TestServerAnswersErrors(t *testing.T) {
 	w := watchRole(t, 0)
 	var code, asked atomic.Int64
 	code.Store(http.StatusOK)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, lock, err := ports.Range{Name: "node", From: 2000, To: 3000, N: 1}.Reserve() // nobody else takes it in the end
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = lock.Close() })
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	require.NoError(t, err)
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // a test
 		asked.Add(1)
