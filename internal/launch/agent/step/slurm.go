@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	slurmCall = 10 * time.Second // bound of one Slurm command
+	slurmCall = 10 * time.Second // bound of one Slurm command where no other is set
 	// srunError is the code with which srun ends when Slurm itself is the
 	// trouble (SLURM_EXIT_ERROR), to tell it from a program's exit 1.
 	srunError = 213
@@ -37,6 +37,8 @@ const (
 
 // Slurm starts roles as srun steps of the job that the agent runs in.
 type Slurm struct {
+	Call time.Duration // bound of one Slurm command; 0 = 10 s
+
 	plan  rundir.Plan
 	at    script.RunPlace
 	env   []string
@@ -58,6 +60,8 @@ func NewSlurm(plan rundir.Plan, at script.RunPlace, env []string, jobID string, 
 	return &Slurm{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}, stuckAfter: stuckSrun}
 }
 
+func (s *Slurm) call() time.Duration { return cmp.Or(s.Call, slurmCall) }
+
 // Asks implements Starter.
 func (s *Slurm) Asks() bool { return true }
 
@@ -65,7 +69,7 @@ func (s *Slurm) Asks() bool { return true }
 // for hidden partitions, which hide jobs and steps from their own user, too.
 func (s *Slurm) run(ctx context.Context, argv ...string) (string, error) {
 	env := append(proc.WithoutJenkins(s.env), "SLURM_TIME_FORMAT=%s", "TZ=UTC0", "LC_ALL=C")
-	res, err := proc.Run(ctx, proc.Command{Argv: argv, Env: env, Timeout: slurmCall, Grace: time.Second, MaxStdout: 1 << 20})
+	res, err := proc.Run(ctx, proc.Command{Argv: argv, Env: env, Timeout: s.call(), Grace: time.Second, MaxStdout: 1 << 20})
 	return string(res.Stdout), err
 }
 
@@ -367,7 +371,7 @@ func (t *slurmStep) findID() {
 			return
 		case <-time.After(after):
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 2*slurmCall)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*t.s.call())
 		id := t.s.stepID(ctx, t.name)
 		cancel()
 		if id != "" {

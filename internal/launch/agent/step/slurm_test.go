@@ -25,6 +25,7 @@ func TestStepIDWhileSqueueHangs(t *testing.T) {
 	squeue := "#!/bin/sh\ncase $* in *-a*) ;; *) exit 0 ;; esac # a hidden partition\n: >" + asked + "\nuntil [ -e " + answer + " ]; do sleep 0.05; done\nprintf '7.0|GEN_0\\n7.1|CTX_0\\n'\n"
 	require.NoError(t, rundir.WriteFile(filepath.Join(dir, "squeue"), []byte(squeue), rundir.ExecMode))
 	s := NewSlurm(rundir.Plan{}, script.RunPlace{}, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "7", time.Now)
+	s.Call = time.Minute
 	first := make(chan string)
 	go func() { first <- s.stepID(t.Context(), "GEN_0") }()
 	require.Eventually(t, func() bool { _, err := os.Stat(asked); return err == nil }, 3*time.Minute, 10*time.Millisecond)
@@ -45,6 +46,7 @@ func fakeSlurm(t *testing.T, dir string, commands map[string]string) *Slurm {
 	// What a shell starts is looked up by the test's own PATH, which has none of them.
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	s := NewSlurm(rundir.Plan{}, script.RunPlace{}, os.Environ(), "7", time.Now)
+	s.Call = time.Minute
 	s.hosts, s.stuckAfter = []string{"gpu0"}, 50*time.Millisecond
 	return s
 }
@@ -90,7 +92,8 @@ func TestSignalWithoutSlurmctld(t *testing.T) {
 	step, ok := st.(*slurmStep)
 	require.True(t, ok)
 	defer func() { _ = step.p.Signal(syscall.SIGKILL) }()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	require.Eventually(t, func() bool { return s.stepID(t.Context(), "GEN_0") != "" }, 3*time.Minute, 10*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // of scancel alone
 	defer cancel()
 	require.ErrorIs(t, step.Signal(ctx, syscall.SIGKILL), ErrNotSent)
 	require.Never(t, func() bool { return step.stuck.Load() }, 20*s.stuckAfter, s.stuckAfter, "its srun is not ended for what nobody was told")
