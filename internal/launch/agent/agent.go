@@ -43,6 +43,10 @@ type Options struct {
 	// BrokenAfter is how long the record may go unwritten before that counts: a file server may be away for a moment. A
 	// full or read-only disk counts at once. 0 = 30 s.
 	BrokenAfter time.Duration
+	// Ask is how long Slurm has for one question, and for all that is to be known of the job; 0 = 10 s, and 15 s.
+	Ask time.Duration
+	// Answer is how long a server has that is asked whether it still answers; 0 = 5 s.
+	Answer time.Duration
 	// StatusEvery is the time between two status lines; 0 = 1 min.
 	StatusEvery time.Duration
 }

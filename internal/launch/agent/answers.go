@@ -104,7 +104,7 @@ func (v *supervisor) signalledBetween(ctx context.Context, sig os.Signal) error 
 	now := v.o.Now()
 	s, _ := next(state{limits: v.st.limits, phase: rundir.PhaseSetup}, event{kind: evSignal, at: now, text: rundir.SignalOf(sig)})
 	if v.starter.Asks() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askJobBound)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.st.askJobBound)
 		defer cancel()
 		s.ending.job = v.starter.Job(ctx)
 	}

@@ -93,7 +93,7 @@ func (m *machine) benchmarkOver(e event, bound string) {
 		m.overdue, m.probing = bound, e.at
 		m.note(e.at, "", m.unfinished()+" within "+bound+": asking the servers")
 		m.do(doProbe, 0)
-	case e.at.Sub(m.probing) >= probeBound:
+	case e.at.Sub(m.probing) >= m.probeBound:
 		m.timeout(e, bound)
 	}
 }

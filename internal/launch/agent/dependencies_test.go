@@ -16,7 +16,7 @@ import (
 func genericState(edit func(*state)) state {
 	s := state{limits: limits{
 		budgets: rundir.Budgets{Setup: dur("60s"), Ready: dur("100s"), Benchmark: dur("200s")},
-		grace:   5 * time.Second, drainBound: 40 * time.Second,
+		grace:   5 * time.Second, drainBound: 40 * time.Second, askJobBound: askJobBound, probeBound: probeBound,
 	}}
 	for _, r := range []role{
 		{name: "MONITOR", kind: rundir.KindTask, lifecycle: lifecycle{optional: true}},

@@ -77,7 +77,9 @@ func (a *agent) newStarter(at script.RunPlace) step.Starter {
 	if a.backend() == rundir.BackendLocal {
 		return step.NewLocal(a.plan, at, a.o.Env, a.jobID, a.mark, a.guard)
 	}
-	return step.NewSlurm(a.plan, at, a.o.Env, a.jobID, a.o.Now)
+	s := step.NewSlurm(a.plan, at, a.o.Env, a.jobID, a.o.Now)
+	s.Call = a.o.Ask
+	return s
 }
 
 // header is the part of the record that does not change.

@@ -24,6 +24,9 @@ import (
 // for the fault matrix.
 const soon = 2 * time.Minute
 
+// answerTime is what a healthy server may take to answer on a busy machine; a test of one that hangs waits for it.
+const answerTime = 20 * time.Second
+
 // long is a benchmark that goes on until something ends it.
 func long() map[string]string { return map[string]string{"WORK": "1h"} }
 
@@ -107,7 +110,7 @@ func runLocal(t *testing.T, sc scenario) ended {
 	runErr := Run(t.Context(), Options{
 		Dir: dir, Version: "test", Host: "here", PID: os.Getpid(), Now: time.Now, Stdout: &out, Classes: builtinRules(t), Signals: sc.signals,
 		Env:       append(os.Environ(), cookie),
-		GuardArgv: guardArgv,
+		GuardArgv: guardArgv, Answer: answerTime,
 	})
 	e := ended{dir: dir, stdout: out.String(), err: runErr, took: time.Since(began), cookie: cookie, roles: map[string]rundir.RoleRecord{}}
 	require.Empty(t, proc.WithCookie(cookie), "processes are left")

@@ -25,7 +25,7 @@ func sec(s float64) time.Time { return origin.Add(time.Duration(s * float64(time
 func testState(edit func(*state)) state {
 	s := state{limits: limits{
 		budgets: rundir.Budgets{Setup: dur("60s"), Ready: dur("100s"), Benchmark: dur("200s")},
-		grace:   5 * time.Second, drainRole: "BENCHMARK", drainFile: "status.txt", drainBound: 40 * time.Second, hang: 0,
+		grace:   5 * time.Second, drainRole: "BENCHMARK", drainFile: "status.txt", drainBound: 40 * time.Second, askJobBound: askJobBound, probeBound: probeBound, hang: 0,
 	}}
 	for _, r := range []role{
 		{name: "INSTALL", kind: "install", wave: waveInstall},

@@ -59,6 +59,7 @@ func (a *agent) newSupervisor(ref rundir.RunRef) (*supervisor, error) {
 		return nil, err
 	}
 	v.watch = watch.New(a.files, v.run, roles, a.plan.Served, a.plan.Hang.D())
+	v.watch.Answer = a.o.Answer
 	if f := a.plan.Drain.StatusFile; f != "" {
 		v.drain = v.outputFile(f)
 	}
@@ -130,6 +131,7 @@ func (v *supervisor) initial() state {
 	s := state{limits: limits{
 		budgets: p.Budgets, hang: p.Hang.D(), test: p.Case.Timeout.D(), lifeline: p.Lifeline.D(), grace: cmp.Or(p.Grace.D(), defaultGrace),
 		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: v.starter.Asks(), drainBound: cmp.Or(p.Budgets.Drain.D(), drainBound),
+		askJobBound: cmp.Or(v.o.Ask, askJobBound), probeBound: cmp.Or(2*v.o.Answer, probeBound),
 	}}
 	for _, spec := range v.specs {
 		r := role{
@@ -262,8 +264,8 @@ func (v *supervisor) act(ctx context.Context, act action) {
 	case doKill:
 		v.signalStep(i, syscall.SIGKILL)
 	case doAskJob:
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.st.askJobBound)
 		go func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askJobBound)
 			defer cancel()
 			v.send(event{kind: evJob, job: v.starter.Job(ctx), at: v.o.Now()})
 		}()

@@ -62,7 +62,7 @@ func childAgent() int {
 	err := Run(context.Background(), Options{
 		Dir: rundir.AttemptDir(os.Args[1]), Version: "test", Env: os.Environ(), Host: "batch", PID: os.Getpid(),
 		Now: time.Now, Stdout: os.Stdout, Classes: rules, Signals: signals,
-		GuardArgv: guardArgv,
+		GuardArgv: guardArgv, Ask: soon, Answer: answerTime,
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -43,6 +43,8 @@ type limits struct {
 	drainFile  string // the client's status file, "" = its end is the sign
 	askJob     bool   // there is a Slurm to be asked
 	drainBound time.Duration
+	// The constants of these names, but in tests.
+	askJobBound, probeBound time.Duration
 }
 
 // wave is a group of roles that are started together. Every wave but the last

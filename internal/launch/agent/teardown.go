@@ -77,7 +77,7 @@ func (m *machine) tearDown(at time.Time) {
 	if en.asks == 0 && at.Sub(en.at) >= askJobAfter {
 		m.ask(at)
 	}
-	if en.asks > 0 && !en.answered && at.Sub(en.askedAt) >= askJobBound {
+	if en.asks > 0 && !en.answered && at.Sub(en.askedAt) >= m.askJobBound {
 		en.answered, en.unanswered = true, true
 	}
 }

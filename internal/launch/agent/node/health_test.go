@@ -29,6 +29,13 @@ func TestLeaf(t *testing.T) {
 	require.Empty(t, leaf("a.b.c", "switch.node"))
 }
 
+// patient watches a role whose server answers, however slow the machine.
+func patient(files *rundir.Tree, run rundir.RunDir, r watch.Role) *watch.Watch {
+	w := watch.New(files, run, []watch.Role{r}, nil, 0)
+	w.Answer = time.Minute
+	return w
+}
+
 // What is wrong is told once it was seen twice, and again while it lasts, with how often it was seen; what is well is
 // told once.
 func TestHealthIsToldAgain(t *testing.T) {
@@ -44,7 +51,7 @@ func TestHealthIsToldAgain(t *testing.T) {
 	require.NoError(t, files.WriteFile(address, []byte(s.Listener.Addr().String()), rundir.FileMode))
 	now, told := time.Unix(0, 0), []rundir.NodeEvent{}
 	h := &health{
-		watch: watch.New(files, dir.Run(0), []watch.Role{{Name: "GEN_0", Address: address}}, nil, 0), role: "GEN_0",
+		watch: patient(files, dir.Run(0), watch.Role{Name: "GEN_0", Address: address}), role: "GEN_0",
 		now: func() time.Time { return now }, tell: func(e rundir.NodeEvent) { told = append(told, e) }, ready: func() bool { return false },
 	}
 	for _, c := range []int64{500, 200, 200, 500, 500, 500, 500, 200} {
@@ -164,7 +171,7 @@ func TestNoHTTPToOthers(t *testing.T) {
 	require.NoError(t, files.WriteFile(address, []byte(l.Addr().String()), rundir.FileMode))
 	var told []rundir.NodeEvent
 	h := &health{
-		watch: watch.New(files, dir.Run(0), []watch.Role{{Name: "redis", Address: address, Given: true, Dials: true}}, nil, 0), role: "redis",
+		watch: patient(files, dir.Run(0), watch.Role{Name: "redis", Address: address, Given: true, Dials: true}), role: "redis",
 		now: func() time.Time { return time.Unix(0, 0) }, tell: func(e rundir.NodeEvent) { told = append(told, e) }, ready: func() bool { return false },
 	}
 	h.ask(t.Context())

@@ -25,7 +25,7 @@ import (
 
 const (
 	pollEvery    = 300 * time.Millisecond
-	probeTimeout = 5 * time.Second
+	probeTimeout = 5 * time.Second // where no other is set
 	// defaultHealth is what a server is asked for where its role does not say.
 	defaultHealth = "/health"
 )
@@ -58,9 +58,10 @@ type Said struct {
 
 // Watch watches the roles of one run.
 type Watch struct {
-	Logs  *Logs
-	roles []Role
-	files *rundir.Tree
+	Logs   *Logs
+	Answer time.Duration // how long a server that is asked has to answer; 0 = 5 s
+	roles  []Role
+	files  *rundir.Tree
 
 	mu    sync.Mutex
 	lacks []string // by role: what it lacked when it was last looked at, "" = nothing
@@ -143,8 +144,8 @@ func (w *Watch) lack(ctx context.Context, r Role) string {
 	case err != nil:
 		return "no address is published"
 	case r.Health != "":
-		return unhealthy(ctx, addr, r.Health)
-	case r.Dials && !dials(ctx, addr):
+		return w.unhealthy(ctx, addr, r.Health)
+	case r.Dials && w.dial(ctx, addr) != nil:
 		return "nobody listens at " + addr
 	}
 	return ""
@@ -160,11 +161,11 @@ func (w *Watch) hasFile(r Role) bool {
 	})
 }
 
-// dials reports whether somebody listens at an address.
-func dials(ctx context.Context, addr string) bool { return dial(ctx, addr) == nil }
+func (w *Watch) answer() time.Duration { return cmp.Or(w.Answer, probeTimeout) }
 
-func dial(ctx context.Context, addr string) error {
-	c, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
+// dial is why nobody listens at an address, nil = somebody does.
+func (w *Watch) dial(ctx context.Context, addr string) error {
+	c, err := (&net.Dialer{Timeout: w.answer()}).DialContext(ctx, "tcp", addr)
 	if err == nil {
 		_ = c.Close()
 	}
@@ -191,9 +192,9 @@ func (w *Watch) Health(ctx context.Context, role int) (int, error) {
 	case r.Given && r.Health == "" && !r.Dials:
 		return 0, os.ErrNotExist
 	case r.Given && r.Health == "":
-		return http.StatusOK, dial(ctx, addr)
+		return http.StatusOK, w.dial(ctx, addr)
 	}
-	return get(ctx, addr, cmp.Or(r.Health, defaultHealth))
+	return w.get(ctx, addr, cmp.Or(r.Health, defaultHealth))
 }
 
 func (w *Watch) address(r Role) (string, error) {
@@ -219,10 +220,10 @@ func (w *Watch) address(r Role) (string, error) {
 }
 
 // unhealthy asks a server for path and wants 200; else it says what came instead.
-func unhealthy(ctx context.Context, addr, path string) string {
-	code, err := get(ctx, addr, path)
+func (w *Watch) unhealthy(ctx context.Context, addr, path string) string {
+	code, err := w.get(ctx, addr, path)
 	switch {
-	case err != nil && !dials(ctx, addr):
+	case err != nil && w.dial(ctx, addr) != nil:
 		return "nobody listens at " + addr
 	case err != nil:
 		return "no answer to GET " + path + " from " + addr
@@ -234,8 +235,8 @@ func unhealthy(ctx context.Context, addr, path string) string {
 
 // get asks a server for path and returns the status. No proxy is used: one set
 // for downloads would answer in the server's place.
-func get(ctx context.Context, addr, path string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+func (w *Watch) get(ctx context.Context, addr, path string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.answer())
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/"+strings.TrimPrefix(path, "/"), nil)
 	if err != nil {
@@ -337,10 +338,10 @@ func (w *Watch) deadServers(ctx context.Context) map[string]bool {
 		n++
 		go func() {
 			if r.Given && r.Health == "" {
-				answers <- answer{r.Name, silent(ctx, addr)}
+				answers <- answer{r.Name, w.silent(ctx, addr)}
 				return
 			}
-			_, err := get(ctx, addr, cmp.Or(r.Health, defaultHealth))
+			_, err := w.get(ctx, addr, cmp.Or(r.Health, defaultHealth))
 			answers <- answer{r.Name, err != nil}
 		}()
 	}
@@ -357,8 +358,8 @@ func (w *Watch) deadServers(ctx context.Context) map[string]bool {
 // of it or the end of the connection is an answer: a stopped process gives neither,
 // although the kernel takes connections for it. What is sent begins no known protocol's
 // request, and most answer it with an error.
-func silent(ctx context.Context, addr string) bool {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+func (w *Watch) silent(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, w.answer())
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
