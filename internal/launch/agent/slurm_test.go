@@ -87,6 +87,7 @@ func submit(t *testing.T, sc scenario, sbatch ...string) *job {
 	plan := testPlan()
 	plan.LocalAgent = false
 	plan.GPUFlag = script.GPUsPerNode
+	plan.Grace = dur("30s") // an srun that is stuck after SIGKILL is a fault; only what ignores SIGTERM is to get it
 	for i, r := range plan.Roles() {
 		if r.Command == "server" && !r.Overlap {
 			plan.Builds[0].Roles[i].MPI = "pmix"
