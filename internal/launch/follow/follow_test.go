@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,7 +28,7 @@ func TestResumeShowsNothingAgain(t *testing.T) {
 			need.Long(t, "an sshd")
 			need.Root(t)
 			sshd := sshtest.Start(t, sshtest.Options{})
-			h, err := host.NewSSH(host.SSHConfig{Dest: sshd.Dest, Options: sshd.Options, Env: os.Environ()})
+			h, err := host.NewSSH(host.SSHConfig{Dest: sshd.Dest, Options: sshd.Options, Env: os.Environ(), Connect: 2 * time.Minute})
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = h.Close() })
 			return h

@@ -34,7 +34,7 @@ func both(t *testing.T, f func(t *testing.T, h Host, dir string)) {
 func login(t *testing.T, o sshtest.Options) (*SSH, *sshtest.Server) {
 	t.Helper()
 	s := sshtest.Start(t, o)
-	h, err := NewSSH(SSHConfig{Dest: s.Dest, Options: s.Options, Env: os.Environ()})
+	h, err := NewSSH(SSHConfig{Dest: s.Dest, Options: s.Options, Env: os.Environ(), Connect: 2 * time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, h.Close())
@@ -257,7 +257,7 @@ func TestConnectionIsSharedAndSurvivesADrop(t *testing.T) {
 		}
 		s.DropSessions()
 	}()
-	_, err := h.Run(ctx, Cmd{Argv: []string{"sh", "-c", `head -c 8388608 /dev/zero; env "$1" sleep 600; echo done`, "sh", cookie}})
+	_, err := h.Run(ctx, Cmd{Argv: []string{"sh", "-c", `head -c 8388608 /dev/zero; env "$1" sleep 600; echo done`, "sh", cookie}, Timeout: 5 * time.Minute})
 	require.ErrorIs(t, err, ErrUnreachable)
 	require.NotErrorIs(t, err, ErrNotStarted)
 	_, err = h.Run(ctx, Cmd{Argv: []string{"true"}})
@@ -286,6 +286,7 @@ func TestSSHArgumentsHoldNothingOfTheCommand(t *testing.T) {
 	cmd := h.command(Cmd{}, script, true)
 	require.NotContains(t, strings.Join(cmd.Argv, " "), "planted")
 	require.NotContains(t, strings.Join(cmd.Argv, " "), "secret")
+	require.Contains(t, strings.Join(cmd.Argv, " "), "-o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3 ")
 	for _, bad := range []string{"", "-oProxyCommand=x", "a b", "a\nb"} {
 		_, err := NewSSH(SSHConfig{Dest: bad})
 		require.Error(t, err, "%q", bad)

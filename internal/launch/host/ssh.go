@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -27,6 +28,8 @@ type SSHConfig struct {
 	Options []string // further arguments of ssh, before the destination
 	Env     []string // environment of ssh here: SSH_AUTH_SOCK, HOME, PATH
 	Shared  bool     // the run directory is seen there under the same path
+
+	Connect time.Duration // for the connection to be made; half of it from one sign of life to the next; 0 = 10 s
 }
 
 // SSH is a login node, reached over one multiplexed connection.
@@ -49,6 +52,7 @@ func NewSSH(c SSHConfig) (*SSH, error) {
 		return nil, err
 	}
 	c.Env = proc.WithoutJenkins(c.Env) // an aborted build must not lose its connection before its jobs are cancelled
+	c.Connect = cmp.Or(c.Connect, 10*time.Second)
 	return &SSH{cfg: c, dir: dir}, nil
 }
 
@@ -68,9 +72,10 @@ func (s *SSH) Close() error {
 // argv is ssh with its options, without destination. A call that must not depend
 // on the shared connection (which may hang on a dead network) opens its own.
 func (s *SSH) argv(shared bool) []string {
+	seconds := int(s.cfg.Connect.Seconds())
 	argv := []string{
-		"ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
-		"-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-o", "LogLevel=ERROR",
+		"ssh", "-T", "-o", "BatchMode=yes", "-o", fmt.Sprint("ConnectTimeout=", seconds),
+		"-o", fmt.Sprint("ServerAliveInterval=", seconds/2), "-o", "ServerAliveCountMax=3", "-o", "LogLevel=ERROR",
 	}
 	if shared {
 		argv = append(argv, "-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", "ControlPath="+filepath.Join(s.dir, "%C"))
@@ -111,7 +116,7 @@ func (s *SSH) connect(ctx context.Context) {
 		return
 	}
 	argv := append(s.argv(true), "--", s.cfg.Dest, "true")
-	_, err := proc.Run(ctx, proc.Command{Argv: argv, Env: s.cfg.Env, Timeout: 15 * time.Second, WaitDelay: 200 * time.Millisecond})
+	_, err := proc.Run(ctx, proc.Command{Argv: argv, Env: s.cfg.Env, Timeout: s.cfg.Connect * 3 / 2, WaitDelay: 200 * time.Millisecond})
 	s.up = err == nil
 }
 
