@@ -38,8 +38,9 @@ type lazyCluster struct {
 func (l *lazyCluster) get(t *testing.T) *slurmtest.Cluster {
 	t.Helper()
 	need.Long(t, "a Slurm cluster")
-	// With Slurm's own KillWait: a busy machine must not have the agent killed before it has closed its record.
-	l.once.Do(func() { l.c, l.err = slurmtest.Up(slurmtest.Options{Nodes: "16x4", Conf: []string{"KillWait=30"}}) })
+	// TestSlurmNodeDeath waits for the one, a task that ignores SIGTERM for the other.
+	conf := append(slurmtest.Patient(), "SlurmdTimeout=60", "KillWait=30")
+	l.once.Do(func() { l.c, l.err = slurmtest.Up(slurmtest.Options{Nodes: "16x4", Conf: conf}) })
 	require.NoError(t, l.err)
 	return l.c
 }

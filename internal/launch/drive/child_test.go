@@ -17,6 +17,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -47,6 +48,7 @@ func (s spec) options() Options {
 			panic(err)
 		}
 		o.Host, o.Binary.Dir = h, s.FarDir
+		o.Slurm = slurm.New(h, slurm.Options{Timeout: ample, Cancel: time.Minute}) // a connection takes its time
 		o.Poll.Agent = 500 * time.Millisecond
 	}
 	o.Progress = func(u Update) {

@@ -33,11 +33,11 @@ func slow(t *testing.T) {
 
 func allFaults() bool { return os.Getenv("CI_DISAGG_FAULTS") != "" }
 
-func optionsOn(t testing.TB, c *slurmtest.Cluster) Options {
+func optionsOn(t testing.TB, c *slurmtest.Cluster, calls slurm.Options) Options {
 	o := slurmOptions(t)
 	o.Environ = c.Env(t)
 	o.Host = host.NewHere(o.Environ)
-	o.Slurm = slurm.New(o.Host, slurm.Options{Timeout: 5 * time.Second})
+	o.Slurm = slurm.New(o.Host, calls)
 	return o
 }
 
@@ -45,14 +45,14 @@ func TestSlurmNodeDeathIsRetriedElsewhere(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "3x4"})
-	o := optionsOn(t, c)
+	o := optionsOn(t, c, slurm.Options{})
 	addCase(&o, "c", goodServer, `[ "${CI_DISAGG_ATTEMPT##*/}" = attempt-1 ] && sleep 1000; `+goodClient)
 	o.Decide = retry.Policy{Max: 1, Exclude: true, Backoff: rundir.Duration(time.Second)}.Decide
 	var seen updates
 	_, wait := startDrive(t, &o, &seen)
 	waitFor(t, &seen, Role, "BENCHMARK r")
 	j := jobRecord(t, o.Dir, "c", 1)
-	node := c.Command(t, "squeue", "-h", "-j", j.ID, "-o", "%N")
+	node := c.Ask(t, "squeue", "-h", "-j", j.ID, "-o", "%N")
 	died := time.Now()
 	c.KillNode(t, node)
 	run, err := wait(2 * ample)
@@ -71,7 +71,7 @@ func TestSlurmPreempted(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "1x4"})
-	o := optionsOn(t, c)
+	o := optionsOn(t, c, slurm.Options{})
 	addCase(&o, "c", hangServer, hangClient)
 	o.Render = testRenderWith(t, "--partition=batch", "--exclusive")
 	var seen updates
@@ -89,7 +89,7 @@ func TestSlurmControllerDownForAWhile(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "2x4"})
-	o := optionsOn(t, c)
+	o := optionsOn(t, c, slurm.Options{Timeout: 5 * time.Second})
 	enough := filepath.Join(t.TempDir(), "enough")
 	addCase(&o, "c", goodServer, clientUntil(enough))
 	var seen updates
@@ -110,7 +110,7 @@ func TestSlurmControllerDownAtSubmission(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "2x4"})
-	o := optionsOn(t, c)
+	o := optionsOn(t, c, slurm.Options{Timeout: 5 * time.Second})
 	addCase(&o, "c", goodServer, goodClient)
 	c.StopController(t)
 	var seen updates
@@ -131,7 +131,7 @@ func TestSlurmAccountingDownAndOff(t *testing.T) {
 	t.Run("down", func(t *testing.T) {
 		t.Parallel()
 		c := slurmtest.Start(t, slurmtest.Options{Nodes: "1x4"})
-		o := optionsOn(t, c)
+		o := optionsOn(t, c, slurm.Options{})
 		addCase(&o, "c", goodServer, goodClient)
 		c.StopAccounting(t)
 		var seen updates
@@ -145,7 +145,7 @@ func TestSlurmAccountingDownAndOff(t *testing.T) {
 	t.Run("off", func(t *testing.T) {
 		t.Parallel()
 		c := slurmtest.Start(t, slurmtest.Options{Nodes: "2x4", NoAccounting: true})
-		o := optionsOn(t, c)
+		o := optionsOn(t, c, slurm.Options{})
 		addCase(&o, "good", goodServer, goodClient)
 		addCase(&o, "cancelled", hangServer, hangClient)
 		var seen updates
@@ -268,7 +268,7 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 	enough := filepath.Join(t.TempDir(), "enough")
 	var all []Options
 	for i := range 2 {
-		o := optionsOn(t, c)
+		o := optionsOn(t, c, slurm.Options{})
 		o.Run.ID = fmt.Sprint("run", i)
 		o.Dir = newRunDir(t)
 		o.Cluster = Cluster{Name: "test", MaxJobs: 2}

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 			os.Exit(cancelMain(os.Args[2:]))
 		}
 	}
-	os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{Nodes: "8x4"}))
+	os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{Nodes: "8x4", Conf: slurmtest.Patient()}))
 }
 
 // ample is for what happens by itself: far longer than it takes on a busy machine, far shorter than the budgets that

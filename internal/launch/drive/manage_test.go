@@ -2,6 +2,7 @@ package drive
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
@@ -95,7 +97,7 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 	foreign := c.Command(t, "sbatch", "--parsable", "-J", "cid-x-looks-similar", "-o", "/dev/null", "--wrap", "sleep 600")
 	h := host.NewHere(c.Env(t))
 	opts := runs.SweepOptions{
-		Access: runs.Access{Host: h, Slurm: optionsOn(t, c).Slurm, Environ: c.Env(t), Now: time.Now}, Queue: true, OlderThan: 10 * time.Minute, DryRun: true,
+		Access: runs.Access{Host: h, Slurm: optionsOn(t, c, slurm.Options{}).Slurm, Environ: c.Env(t), Now: time.Now}, Queue: true, OlderThan: 10 * time.Minute, DryRun: true,
 	}
 	var found []runs.Swept
 	var err error
@@ -116,14 +118,18 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 	opts.DryRun = false
 	_, err = runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(c.Running(t)) == 3 }, ample, 200*time.Millisecond)
-	require.NotContains(t, c.Running(t), dead.ID)
-	require.Contains(t, c.Running(t), alive.ID)
-	require.Contains(t, c.Running(t), foreign)
+	left := func(n int) (ids []string) {
+		c.Eventually(t, ample, fmt.Sprint(n, " jobs to be left"), func() bool { ids = c.Running(t); return len(ids) == n })
+		return ids
+	}
+	ids := left(3)
+	require.NotContains(t, ids, dead.ID)
+	require.Contains(t, ids, alive.ID)
+	require.Contains(t, ids, foreign)
 	opts.Owner = unseen.Owner
 	_, err = runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(c.Running(t)) == 2 }, ample, 200*time.Millisecond)
+	left(2)
 }
 
 // silence makes the last sign of life of a dead driver an old one.

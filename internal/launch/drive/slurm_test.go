@@ -37,11 +37,21 @@ func noJobs(t *testing.T, o Options) {
 	t.Helper()
 	tag := jobs.OwnerTag(o.Run)
 	require.Eventually(t, func() bool {
-		return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), jobs.NamePrefix+tag)
+		out, err := cluster.Try("squeue", "-h", "-o", "%j")
+		return err == nil && !strings.Contains(out, jobs.NamePrefix+tag)
 	}, ample, 200*time.Millisecond, "jobs are left")
 }
 
-// drive runs a drive in the background; wait gives its end.
+// cancelled waits until a job is being ended.
+func cancelled(t *testing.T, j rundir.Job) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		s, err := cluster.Try("squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
+		return err == nil && (s == "CANCELLED" || s == "COMPLETING")
+	}, ample, 20*time.Millisecond, "not cancelled")
+}
+
+// startDrive runs a drive in the background; wait gives its end.
 func startDrive(t *testing.T, o *Options, seen *updates) (cancel context.CancelCauseFunc, wait func(time.Duration) (rundir.Run, error)) {
 	t.Helper()
 	o.Progress = seen.add
@@ -111,10 +121,7 @@ func TestSlurmInterrupt(t *testing.T) {
 	j := jobRecord(t, o.Dir, "long", 1)
 	begun := time.Now()
 	cancel(&Interrupted{Signal: syscall.SIGTERM})
-	require.Eventually(t, func() bool {
-		s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
-		return s == "CANCELLED" || s == "COMPLETING"
-	}, ample, 20*time.Millisecond, "not cancelled")
+	cancelled(t, j)
 	t.Logf("cancelled %v after the signal", time.Since(begun))
 	_, err := wait(2 * ample)
 	require.True(t, isInterrupted(err), "%v", err)
@@ -212,7 +219,7 @@ func TestSlurmKillAndResume(t *testing.T) {
 func jobsNamed(t *testing.T, c *slurmtest.Cluster, prefix string) int {
 	t.Helper()
 	n := 0
-	for _, name := range strings.Fields(c.Command(t, "squeue", "-h", "-t", "all", "-o", "%j")) {
+	for _, name := range strings.Fields(c.Ask(t, "squeue", "-h", "-t", "all", "-o", "%j")) {
 		if strings.HasPrefix(name, prefix) {
 			n++
 		}
@@ -253,8 +260,11 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	defer touch(t, answer)
 	var j rundir.Job
 	require.Eventually(t, func() bool {
-		return rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).JobFile(), &j) == nil &&
-			strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), j.Name)
+		if rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).JobFile(), &j) != nil {
+			return false
+		}
+		out, err := cluster.Try("squeue", "-h", "-o", "%j")
+		return err == nil && strings.Contains(out, j.Name)
 	}, ample, 20*time.Millisecond)
 	require.NoError(t, first.Process.Kill())
 	_, _ = first.Process.Wait()
@@ -285,7 +295,8 @@ func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 	touch(t, submit)
 	name := jobOf(t, dir, "c", 0, 1).Name
 	require.Eventually(t, func() bool {
-		return strings.Contains(cluster.Command(t, "squeue", "-h", "-t", "all", "-o", "%j %T"), name+" CANCELLED")
+		out, err := cluster.Try("squeue", "-h", "-t", "all", "-o", "%j %T")
+		return err == nil && strings.Contains(out, name+" CANCELLED")
 	}, ample, 300*time.Millisecond, "the job outlives its driver")
 }
 

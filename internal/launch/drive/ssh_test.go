@@ -42,7 +42,7 @@ func newBehindLogin(t *testing.T, cases [][3]string) behindLogin {
 	b.sshd = sshtest.Start(t, sshtest.Options{Env: []string{"SLURM_CONF=" + cluster.Conf, "SBATCH_PARTITION=nope", "SQUEUE_FORMAT=%i"}})
 	b.spec = spec{
 		Dir: b.near, ID: t.Name(), Backend: rundir.BackendSlurm, Cases: cases, FarDir: b.far,
-		SSH: &host.SSHConfig{Dest: b.sshd.Dest, Options: b.sshd.Options},
+		SSH: &host.SSHConfig{Dest: b.sshd.Dest, Options: b.sshd.Options, Connect: 2 * time.Minute},
 	}
 	// $1 far, $2 near, $3 where near's contents live between two drivers, then the driver.
 	const script = `set -e; far=$1 near=$2 keep=$3; shift 3
@@ -138,10 +138,7 @@ func TestSSHKillResumeAndAbort(t *testing.T) {
 		return rundir.ReadJSON(dir.LeaseFile(), &held) == nil && held.PID == second.Process.Pid
 	}, ample, 50*time.Millisecond, "not taken over")
 	require.NoError(t, second.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool {
-		s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
-		return s == "CANCELLED" || s == "COMPLETING"
-	}, ample, 50*time.Millisecond, "not cancelled")
+	cancelled(t, j)
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 128+int(syscall.SIGTERM), st.ExitCode())

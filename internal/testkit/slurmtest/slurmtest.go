@@ -38,6 +38,13 @@ type Options struct {
 	Conf         []string // further slurm.conf lines, which win over the ones before them
 }
 
+// Patient are lines of Options.Conf for tests in which none of Slurm's own bounds is to pass: with the short ones of
+// `up` a busy machine loses nodes, or the agent before it has closed its record. KillWait still passes where a task
+// ignores SIGTERM and nobody else kills it.
+func Patient() []string {
+	return []string{"SlurmdTimeout=300", "MessageTimeout=60", "BatchStartTimeout=120", "UnkillableStepTimeout=600", "KillWait=120"}
+}
+
 // Cluster is a running cluster.
 type Cluster struct {
 	Dir   string   // holds slurm.conf, log/, spool/, tmp/ of every node
@@ -118,7 +125,7 @@ func Up(o Options) (*Cluster, error) {
 	for _, line := range o.Conf {
 		args = append(args, "--conf", line)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if out, err := command(ctx, nil, filepath.Join(scripts, "up"), append(args, dir)...); err != nil {
 		return nil, errors.Join(fmt.Errorf("slurmtest: no Slurm cluster: %w\n%s", err, out), os.RemoveAll(dir), lock.Close())
@@ -191,6 +198,20 @@ func (c *Cluster) Try(name string, args ...string) (string, error) {
 	return command(ctx, c.env(), name, args...)
 }
 
+// Ask is Command for a question, which is put again until there is an answer.
+func (c *Cluster) Ask(tb testing.TB, name string, args ...string) (out string) {
+	tb.Helper()
+	if c == nil {
+		need.Long(tb, cluster)
+	}
+	c.Eventually(tb, patience, name+" to answer", func() bool {
+		var err error
+		out, err = c.Try(name, args...)
+		return err == nil
+	})
+	return out
+}
+
 // patience is for what a cluster does by itself, however busy the machine is.
 const patience = 2 * time.Minute
 
@@ -220,7 +241,7 @@ func (c *Cluster) Sacct(tb testing.TB, job string, fields ...string) [][]string 
 // Running lists the ids of the jobs that are pending, running or completing.
 func (c *Cluster) Running(tb testing.TB) []string {
 	tb.Helper()
-	return strings.Fields(c.Command(tb, "squeue", "-h", "-o", "%i"))
+	return strings.Fields(c.Ask(tb, "squeue", "-h", "-o", "%i"))
 }
 
 // Eventually polls until ok or fails the test after d.
