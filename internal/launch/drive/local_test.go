@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,11 +21,18 @@ import (
 func TestLocalPassAndFail(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t, rundir.BackendLocal)
-	addCase(&o, "good", goodServer, goodClient)
+	told := filepath.Join(t.TempDir(), "told") // or the phase could be over between two looks
+	addCase(&o, "good", goodServer, clientUntil(told))
 	addCase(&o, "m.py::f[bad]", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient)
 	var seen updates
 	var out bytes.Buffer
-	o.Progress, o.Console = seen.add, &out
+	o.Console = &out
+	o.Progress = func(u Update) {
+		seen.add(u)
+		if u.Kind == PhaseNow && u.Slug == "good" && strings.Contains(u.Text, "benchmark") {
+			touch(t, told)
+		}
+	}
 	run, err := Run(context.Background(), o)
 	require.NoError(t, err, seen.String())
 	require.NotNil(t, run.Ended)
