@@ -293,11 +293,7 @@ func (s *dirStore) path(r Record) string {
 // Save writes one file per record.
 func (s *dirStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 	var saved Saved
-	for _, r := range records {
-		if err := r.Validate(); err != nil {
-			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, Shorten(r.Case), err)
-		}
-	}
+	records, bad := storable(records)
 	done := make(chan Saved, 1) // not shared: an abandoned operation goes on
 	err := within(ctx, func() error {
 		var saved Saved
@@ -320,9 +316,9 @@ func (s *dirStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 	default:
 	}
 	if err != nil {
-		return saved, s.unavailable(err)
+		bad = errors.Join(bad, s.unavailable(err))
 	}
-	return saved, nil
+	return saved, bad
 }
 
 func (s *dirStore) saveOne(r Record, saved *Saved) error {

@@ -153,14 +153,12 @@ func (s *pgStore) Close() error {
 	return nil
 }
 
-// Save stores all records in one transaction.
+// Save stores the records in one transaction.
 func (s *pgStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 	var saved Saved
+	records, bad := storable(records)
 	batch := &pgx.Batch{}
 	for _, r := range slices.SortedFunc(slices.Values(records), func(a, b Record) int { return strings.Compare(a.ID, b.ID) }) { // one order for all writers: no deadlock
-		if err := r.Validate(); err != nil {
-			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, Shorten(r.Case), err)
-		}
 		args, err := row(r)
 		if err != nil {
 			return saved, err
@@ -184,9 +182,9 @@ func (s *pgStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 	})
 	if err != nil {
-		return Saved{}, err
+		return Saved{}, errors.Join(bad, err)
 	}
-	return saved, nil
+	return saved, bad
 }
 
 // upsert tells an insert from an update by xmax, which only an update sets.

@@ -12,8 +12,9 @@ import (
 // PostgreSQL (postgres://…). Every method is safe for many processes at once,
 // and every error that means "cannot be reached or read" is an UnavailableError.
 type Store interface {
-	// Save stores records, which must be Normal and valid. A record whose id is
-	// already there is replaced. Either all are stored or the error says so.
+	// Save stores records, which must be Normal. A record whose id is already there
+	// is replaced. One that is not valid, or that no reader would take, is left out,
+	// and the error names it; an UnavailableError says that the others are not all stored.
 	Save(ctx context.Context, records ...Record) (Saved, error)
 	// History reads what one case is judged against.
 	History(ctx context.Context, q Query) (History, error)

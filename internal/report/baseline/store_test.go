@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 func TestSaveReadsBackTheSameRecord(t *testing.T) {
@@ -236,6 +237,55 @@ func TestSaveRefusesWhatIsNotARecord(t *testing.T) {
 		r.ID = "20260801T030000Z-../../../../etc"
 		_, err := s.Save(t.Context(), r)
 		require.ErrorContains(t, err, "is not the id of this content")
+	})
+}
+
+// One record that no store takes does not cost the others of the night, and none is stored that no reader takes.
+func TestABadRecordIsLeftOut(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		spoilt, large, good := nightly("spoilt", 1, 100), nightly("large", 1, 100), nightly("good", 1, 100)
+		spoilt.Cluster = "a\x00b"
+		large.Measurements = nil
+		for i := range 100 {
+			m := baseline.Measurement{Point: fmt.Sprint("con", i), Metric: "x", Unit: "ms"}
+			for k := range 10_000 {
+				m.Values = append(m.Values, 1e9/float64(k+3))
+			}
+			large.Measurements = append(large.Measurements, m)
+		}
+		saved, err := s.Save(t.Context(), spoilt.Normal(), large.Normal(), good)
+		require.Equal(t, baseline.Saved{Added: 1}, saved)
+		require.ErrorContains(t, err, "of case spoilt cannot be stored: cluster has control characters")
+		require.ErrorContains(t, err, "of case large cannot be stored: it is longer than 16777216 bytes")
+		require.False(t, baseline.IsUnavailable(err))
+		h, err := s.History(t.Context(), baseline.Query{Case: "good", Match: good.Match})
+		require.NoError(t, err)
+		require.Equal(t, []baseline.Record{good}, h.Runs)
+	})
+}
+
+// What jobs may have written of their machines spoils no record.
+func TestMachinesAreStoredInPlainText(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		r := nightly("c", 1, 100)
+		r.Repetitions[0].Machine = &rundir.Machine{
+			Facts:    map[string]string{"driver": "580", "os": "a\x00b"},
+			Cards:    []rundir.Card{{Node: "n1", UUID: "GPU-\x1b[m", Name: "H200"}},
+			Suspects: []rundir.Suspicion{{Kind: "slow", Node: "n1", Text: "a\xffb"}},
+		}
+		require.Equal(t, baseline.Saved{Added: 1}, save(t, s, r.Normal()))
+		require.Equal(t, "a\x00b", r.Repetitions[0].Machine.Facts["os"], "the caller's own stays")
+		h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: r.Match})
+		require.NoError(t, err)
+		require.Equal(t, &rundir.Machine{
+			Facts:    map[string]string{"driver": "580", "os": "a·b"},
+			Cards:    []rundir.Card{{Node: "n1", UUID: "GPU-·[m", Name: "H200"}},
+			Suspects: []rundir.Suspicion{{Kind: "slow", Node: "n1", Text: "a·b"}},
+		}, h.Runs[0].Repetitions[0].Machine)
 	})
 }
 
