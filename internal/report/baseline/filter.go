@@ -63,7 +63,7 @@ func (p *picker) sameSeries(r Record) bool { return r.Case == p.q.Case && p.has(
 // run is false once the query is answered.
 func (p *picker) run(r Record) bool {
 	q := p.q
-	if !r.Counts() || !p.sameSeries(r) || r.Branch() != NormalBranch(q.Branch) || r.ID == q.Except || p.withdrawn[r.ID] ||
+	if !r.Counts() || !p.sameSeries(r) || r.Branch() != NormalBranch(q.Branch) || q.excepts(r) || p.withdrawn[r.ID] ||
 		!q.Before.IsZero() && !r.Time.Before(q.Before) || !q.Since.IsZero() && r.Time.Before(q.Since) || p.elsewhere(r) {
 		return true
 	}
@@ -83,6 +83,11 @@ func (p *picker) run(r Record) bool {
 		p.byTime = append(p.byTime, r)
 	}
 	return true
+}
+
+// excepts reports whether a run is the one being judged, also where it was stored as one of an older series.
+func (q Query) excepts(r Record) bool {
+	return q.Except != "" && (r.ID == q.Except || r.Rehomed(q.Match).ID == q.Except)
 }
 
 // history is the answer, oldest first.

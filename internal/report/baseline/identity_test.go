@@ -27,6 +27,21 @@ func unnamed(r baseline.Record) baseline.Record {
 	return r.Normal()
 }
 
+// A run that is reported again under match values that name more is itself, and no copy of what was stored of it.
+func TestARunIsNotItsOwnPast(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		before, was := unnamed(nightly("c", 0, 99)), nightly("c", 1, 100)
+		was.Cluster = "east"
+		save(t, s, before, was.Normal())
+		again := on("east", was)
+		h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: again.Match, Except: again.ID, Before: again.Time.Add(1)})
+		require.NoError(t, err)
+		require.Equal(t, []baseline.Record{before}, h.Runs)
+	})
+}
+
 // What earlier versions stored, without the cluster and the settings of the client in
 // its identity, belongs to the one series that may claim it.
 func TestRunsOfEarlierVersions(t *testing.T) {

@@ -158,7 +158,7 @@ func (s Setup) referenceRuns(ctx context.Context, r baseline.Record) ([]baseline
 	var runs []baseline.Record
 	f := baseline.Filter{Kinds: []baseline.Kind{baseline.KindRun}, Case: s.Reference.Case, Mode: baseline.ModeReference, Since: r.Time.Add(-referenceSince)}
 	_, err := s.Store.Each(ctx, f, func(o baseline.Record) error {
-		if s.Reference.is(o) && o.ID != r.ID && o.Cluster == r.Cluster {
+		if s.Reference.is(o) && o.Rehomed(r.Match).ID != r.ID && o.Cluster == r.Cluster {
 			runs = append(runs, o)
 		}
 		return nil
