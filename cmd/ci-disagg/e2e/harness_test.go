@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -109,12 +110,21 @@ retry: {max: 0}
 perf: {pins: pins.yaml, reruns: 0}
 %s`, b, workload, workload, workload, strings.Join(append([]string{""}, profile...), ", "), more)
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	pinned(t, filepath.Join(filepath.Dir(file), "pins.yaml"), true)
+	return file
+}
+
+// pinned writes the demo's pins to file. Lenient ones are met by a machine of a tenth of the speed: what other tests do
+// to it is no change. What is not measured at all meets none.
+func pinned(t *testing.T, file string, lenient bool) {
+	t.Helper()
 	pins, err := os.ReadFile(filepath.Join(root, "testdata/demo/baselines.yaml"))
 	require.NoError(t, err)
-	// What the other tests do to the machine meanwhile is no change.
-	pins = bytes.ReplaceAll(pins, []byte("tolerance: 10%"), []byte("tolerance: 30%"))
-	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "pins.yaml"), pins, 0o600))
-	return file
+	if lenient {
+		pins = bytes.ReplaceAll(pins, []byte("tolerance: 10%"), []byte("tolerance: 95%"))
+		pins = regexp.MustCompile(`(_ms: \{value: [0-9.]+)`).ReplaceAll(pins, []byte("${1}e1"))
+	}
+	require.NoError(t, os.WriteFile(file, pins, 0o600))
 }
 
 // start begins `ci-disagg run` with the given arguments after --config and --run-dir.
@@ -137,7 +147,7 @@ func startIn(t *testing.T, dir string, b backend, configFile string, env []strin
 	need.Long(t, "the built binary, pytest and a Slurm cluster")
 	j := &job{dir: rundir.Dir(filepath.Join(dir, "run")), env: env}
 	j.args = append([]string{"run", "--config", configFile, "--run-dir", string(j.dir), "--quiet"}, args...)
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	t.Cleanup(cancel)
 	j.cmd = exec.CommandContext(ctx, binary, j.args...)
 	j.cmd.Env = append(os.Environ(), env...)
@@ -169,7 +179,7 @@ func (j *job) nothingLeft(t *testing.T, b backend) {
 	cluster.Eventually(t, runtest.Soon, "the run's processes to end", func() bool { return len(j.processes()) == 0 })
 	if b == slurm {
 		require.Len(t, j.glob("job.json"), 1)
-		cluster.Eventually(t, runtest.Soon, "the job to leave the queue", func() bool { return !j.inQueue(t) })
+		cluster.Eventually(t, runtest.Soon, "the job to leave the queue", func() bool { return j.queued(false) })
 	}
 }
 

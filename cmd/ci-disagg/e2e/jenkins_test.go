@@ -96,12 +96,12 @@ func TestJenkinsAbort(t *testing.T) {
 
 	tests := []struct {
 		name  string
-		ready func(t *testing.T, j *job) bool // when to abort
+		ready func(j *job) bool // when to abort
 	}{
-		{name: "running", ready: func(_ *testing.T, j *job) bool { return j.agentSays(`"phase": "benchmark"`) }},
-		{name: "just_submitted", ready: func(t *testing.T, j *job) bool { return j.inQueue(t) }},
+		{name: "running", ready: func(j *job) bool { return j.agentSays(`"phase": "benchmark"`) }},
+		{name: "just_submitted", ready: func(j *job) bool { return j.queued(true) }},
 		// The intent is on disk; whether sbatch has been started, is being answered or never will be, nobody knows.
-		{name: "about_to_submit", ready: func(_ *testing.T, j *job) bool { return len(j.glob("job.json")) == 1 }},
+		{name: "about_to_submit", ready: func(j *job) bool { return len(j.glob("job.json")) == 1 }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestJenkinsAbort(t *testing.T) {
 			require.NoError(t, os.WriteFile(argsFile, args, 0o600))
 			log := spyOnScancel(t, dir)
 			s := startStep(t, append(cluster.Env(t), "CI_DISAGG_BINARY="+binary, "CI_DISAGG_ARGS="+argsFile, "CI_DISAGG_WORKSPACE="+dir, "SPY_LOG="+log,
-				"PATH="+dir+":"+os.Getenv("PATH")))
+				"CI_DISAGG_SLOW=1000", "PATH="+dir+":"+os.Getenv("PATH")))
 			t.Cleanup(func() {
 				if t.Failed() {
 					out, _ := os.ReadFile(s.control + "/log")
@@ -131,7 +131,7 @@ func TestJenkinsAbort(t *testing.T) {
 				}
 				_ = os.RemoveAll(dir)
 			})
-			cluster.Eventually(t, runtest.Soon, "the moment to abort", func() bool { return tt.ready(t, j) })
+			cluster.Eventually(t, runtest.Soon, "the moment to abort", func() bool { return tt.ready(j) })
 
 			carriers := s.carriers(t)
 			began := time.Now()
@@ -139,7 +139,7 @@ func TestJenkinsAbort(t *testing.T) {
 				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended meanwhile
 			}
 
-			cluster.Eventually(t, runtest.Within(8*time.Second), "the job to be gone within KillWait + 5 s", func() bool { return len(cluster.Running(t)) == 0 || !j.inQueue(t) })
+			cluster.Eventually(t, runtest.Within(8*time.Second), "the job to be gone within KillWait + 5 s", func() bool { return j.queued(false) })
 			gone := time.Since(began)
 			cluster.Eventually(t, runtest.Soon, "the exit code", func() bool { _, err := os.Stat(s.control + "/result"); return err == nil })
 			code, err := os.ReadFile(s.control + "/result")
@@ -220,14 +220,17 @@ func (j *job) submitted(t *testing.T) bool {
 	return strings.TrimSpace(cluster.Command(t, "squeue", "-h", "-t", "all", "-o", "%A", "--name", rec.Name)) != ""
 }
 
-// inQueue reports whether a job of the run is pending, running or completing.
-func (j *job) inQueue(t *testing.T) bool {
-	t.Helper()
+// queued reports whether Slurm says that a job of the run is, or is not, pending, running or completing. One that gives
+// no answer says neither.
+func (j *job) queued(is bool) bool {
 	files := j.glob("job.json")
 	if len(files) != 1 {
-		return false
+		return !is
 	}
 	var rec rundir.Job
-	require.NoError(t, rundir.ReadJSON(files[0], &rec))
-	return slices.Contains(strings.Fields(cluster.Command(t, "squeue", "-h", "-o", "%j")), rec.Name)
+	if rundir.ReadJSON(files[0], &rec) != nil {
+		return false
+	}
+	names, err := cluster.Try("squeue", "-h", "-o", "%j")
+	return err == nil && slices.Contains(strings.Fields(names), rec.Name) == is
 }

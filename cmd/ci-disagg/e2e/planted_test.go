@@ -121,7 +121,9 @@ func TestALiveRunOfPlantedNodes(t *testing.T) {
 	copyTo := filepath.Join(dir, "copy")
 	j := start(t, local, file, nil, "--copy-report", copyTo)
 	require.Equal(t, 1, j.wait(t)) // what a job did to its own run is no infrastructure
-	require.Less(t, j.took, runtest.Within(5*time.Minute))
+	if runtest.All() {
+		require.Less(t, j.took, 5*time.Minute)
+	}
 	outside.Untouched(t, "the run")
 	said := j.stdout.String() + j.stderr.String()
 	for _, at := range []string{j.dir.Report(), copyTo} {

@@ -20,10 +20,14 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
-// The demo as `make demo` runs it.
+// The demo as `make demo` runs it, but for the pins.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	j := start(t, local, filepath.Join(root, "testdata/demo/ci-disagg.yaml"), nil, "--test-list", filepath.Join(root, "testdata/demo/suite.txt"))
+	text, err := os.ReadFile(filepath.Join(root, "testdata/demo/ci-disagg.yaml"))
+	require.NoError(t, err)
+	file := configOf(t, strings.ReplaceAll(string(text), "../workload", filepath.Join(root, "testdata/workload")))
+	pinned(t, filepath.Join(filepath.Dir(file), "baselines.yaml"), true)
+	j := start(t, local, file, nil, "--test-list", filepath.Join(root, "testdata/demo/suite.txt"))
 	require.Equal(t, 0, j.wait(t))
 	for _, f := range []string{rundir.ReportJUnit, rundir.ReportVerdict, rundir.ReportSummary} {
 		require.FileExists(t, filepath.Join(j.dir.Report(), f))
@@ -51,7 +55,7 @@ func TestEndings(t *testing.T) {
 		// Slow, so that the benchmark is not through before the end that is done to it.
 		{name: "killed", env: []string{"CI_DISAGG_SLOW=1000"}, kill: true, exit: 3, outcome: rundir.OutcomeInfra, class: "infra", says: "[GEN_0] killed by SIGKILL"},
 		{
-			name: "exception", env: []string{"CI_DISAGG_FAULT=GEN_0:crash-while-serving", "CI_DISAGG_SLOW=1000"}, exit: 1,
+			name: "exception", env: []string{"CI_DISAGG_FAULT=GEN_0:crash-while-serving,BENCHMARK:patient", "CI_DISAGG_SLOW=1000"}, exit: 1,
 			outcome: rundir.OutcomeTestFailed, class: "test", says: "CUDA error: an illegal memory access was encountered",
 		},
 	}
@@ -63,7 +67,11 @@ func TestEndings(t *testing.T) {
 				if b == slurm && tt.name == "pass" {
 					args = append(args, "--detach")
 				}
-				j := start(t, b, config(t, b, ""), tt.env, args...)
+				file := config(t, b, "")
+				if tt.name == "slow" {
+					pinned(t, filepath.Join(filepath.Dir(file), "pins.yaml"), false)
+				}
+				j := start(t, b, file, tt.env, args...)
 				if tt.kill {
 					j.killGen0(t)
 				}

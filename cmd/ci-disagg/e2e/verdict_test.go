@@ -29,13 +29,22 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	plain := config(t, local, "")
 	text, err := os.ReadFile(plain)
 	require.NoError(t, err)
-	// What the other tests do to the machine meanwhile is not what this one is about: less than 30 % is no change.
+	// What the other tests do to the machine meanwhile is not what this one is about: less than twice as slow is no
+	// change, and what takes few tokens leaves the machine its time.
 	judged := strings.Replace(string(text), "perf: {pins: pins.yaml, reruns: 0}", "perf: {store: \"dir:"+store+"\", mode: nightly, reruns: 3, metrics: {"+
-		"output_token_throughput: {min_effect: 0.3}, ttft_median_ms: {min_effect: 0.3}, tpot_median_ms: {min_effect: 0.3}}}", 1)
+		"output_token_throughput: {min_effect: 0.9}, ttft_median_ms: {min_effect: 0.9}, tpot_median_ms: {min_effect: 0.9}}}", 1)
 	require.NotEqual(t, string(text), judged)
+	few := filepath.Join(t.TempDir(), "aggregated")
+	require.NoError(t, os.CopyFS(few, os.DirFS(filepath.Join(root, "testdata/workload/configs/aggregated"))))
+	upload := filepath.Join(few, "tiny_grace_blackwell.yaml")
+	points, err := os.ReadFile(upload)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(upload, []byte(strings.ReplaceAll(string(points), "osl: 64", "osl: 5")), 0o600))
+	judged = strings.NewReplacer("setup: ", "setup: export CI_DISAGG_TOKEN_MS=40 CI_DISAGG_PREFILL_US=150; ",
+		filepath.Join(root, "testdata/workload/configs/aggregated"), few).Replace(judged)
 	require.NoError(t, os.WriteFile(plain, []byte(judged), 0o600))
 	chance := filepath.Join(t.TempDir(), "ci-disagg.yaml")
-	slowOnce := strings.Replace(judged, "setup: ", `setup: case "$jobWorkspace" in */rep-0/*) export CI_DISAGG_SLOW=100 ;; esac; `, 1)
+	slowOnce := strings.Replace(judged, "setup: ", `setup: case "$jobWorkspace" in */rep-0/*) export CI_DISAGG_SLOW=400 ;; esac; `, 1)
 	require.NoError(t, os.WriteFile(chance, []byte(slowOnce), 0o600))
 	measure := func(configFile string, env ...string) (int, *job, report.CaseReport) {
 		j := start(t, local, configFile, env, aggregated)
@@ -57,7 +66,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	all := func(w verdict.Word) map[string]verdict.Word {
 		return map[string]verdict.Word{"output_token_throughput": w, "ttft_median_ms": w, "tpot_median_ms": w}
 	}
-	slow := "CI_DISAGG_SLOW=100"
+	slow := "CI_DISAGG_SLOW=400"
 
 	code, _, c := measure(plain)
 	require.Equal(t, 5, code, c.Message)
@@ -94,7 +103,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	require.Equal(t, 0, code, c.Message)
 	for _, row := range c.Metrics {
 		if row.Gate {
-			require.InDelta(t, 0, *row.Worse, 0.3, "the new level is the baseline of %s", row.Metric)
+			require.InDelta(t, 0, *row.Worse, 0.9, "the new level is the baseline of %s", row.Metric)
 		}
 	}
 
