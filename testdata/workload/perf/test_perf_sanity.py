@@ -119,6 +119,7 @@ class Role:
             if serving and b'"requests": 0' not in fetch(address, "/stats"):
                 serving = False
                 self.inject("while-serving", server)
+                look = time.monotonic() + poll
             time.sleep(TICK_S)
         self.inject("after-benchmark", server)
         say(f"{self.name} stops: the benchmark is through")

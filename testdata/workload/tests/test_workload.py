@@ -22,7 +22,7 @@ from standin import benchmark_serving, cases, knobs  # noqa: E402
 DISAGG = "tiny_1k1k_con4_ctx1_tp1_gen1_tp2"
 GEN_ONLY = "tiny_1k1k_con8_ctx2_tp1_gen1_tp2_gen_only"
 FAST = {"CI_DISAGG_TOKEN_MS": "1", "CI_DISAGG_PREFILL_US": "10", "CI_DISAGG_TRANSFER_MS": "5", "CI_DISAGG_LOAD_S": "0",
-        "CI_DISAGG_MAX_OUTPUT": "16", "CI_DISAGG_MAX_CONCURRENCY": "8", "CI_DISAGG_JOIN_S": "240", "SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}
+        "CI_DISAGG_MAX_OUTPUT": "16", "CI_DISAGG_MAX_CONCURRENCY": "8", "SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}
 sanity.test_e2e.__test__ = False  # imported for its parts
 ITERATION = r"^.*iter = \d+, .*num_scheduled_requests = "
 
@@ -228,7 +228,7 @@ SERVING = {"CI_DISAGG_MAX_OUTPUT": "1000", "CI_DISAGG_TOKEN_MS": "10"}
 
 
 def test_a_worker_passes_whose_server_died_while_the_client_measured(tmp_path):
-    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_POLL_S="20", **SERVING)
+    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_POLL_S="10", **SERVING)
     codes = finish(procs)
     assert codes == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
     first = next(line for line in (tmp_path / "trtllm-benchmark.0.0.log").read_text().splitlines() if line.startswith("ERROR"))
