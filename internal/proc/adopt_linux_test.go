@@ -45,10 +45,13 @@ func TestWhatIsLeftBehindIsEnded(t *testing.T) {
 	late := start(in, out, `(setsid env -i bash -c 'sleep 602 & until grep -q ^sleep /proc/$!/cmdline; do :; done; echo there; wait' </dev/null &); read -r x; exit 7`)
 	_, err = said.Read(make([]byte, 6))
 	require.NoError(t, err)
-	left := strings.Join(EndAdopted(), "\n")
-	require.Contains(t, left, "bash -c sleep 602", "%q", left)
-	require.Contains(t, left, "\nsleep 602")
-	require.Eventually(t, func() bool { return len(EndAdopted()) == 0 }, time.Minute, time.Millisecond, "they have their turn to end")
+	var left []string // one call waits for no longer than adoptedEnd, and what was killed needs its turn to end
+	require.Eventually(t, func() bool {
+		left = append(left, EndAdopted()...)
+		return len(here.adopted()) == 0
+	}, time.Minute, time.Millisecond, "they have their turn to end")
+	require.Contains(t, left[0], "bash -c sleep 602", "%q", left)
+	require.Contains(t, left, "sleep 602")
 	_, err = tell.WriteString("go\ngo\n")
 	require.NoError(t, err)
 	for _, p := range []*Process{ours, late} {

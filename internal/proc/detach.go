@@ -103,8 +103,10 @@ func WithPrefix(prefix string) []int {
 
 // KillAll kills the processes that find lists, and what they have started meanwhile. It returns when they have gone, or
 // after killBound.
-func KillAll(find func() []int) error {
-	over := time.NewTimer(killBound)
+func KillAll(find func() []int) error { return killAll(find, killBound) }
+
+func killAll(find func() []int, bound time.Duration) error {
+	over := time.NewTimer(bound)
 	defer over.Stop()
 	for {
 		var errs []error

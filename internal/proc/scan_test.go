@@ -65,7 +65,7 @@ func TestKillAll(t *testing.T) {
 	require.NoError(t, err)
 	find := func() []int { return WithCookie(cookie) }
 	require.Eventually(t, func() bool { return len(find()) > 3 }, time.Minute, 10*time.Millisecond)
-	require.NoError(t, KillAll(find))
+	require.NoError(t, killAll(find, time.Minute))
 	_, _ = p.Wait()
 	require.Empty(t, find())
 }

@@ -85,7 +85,7 @@ func TestAProgramCanBeExecutedAtOnce(t *testing.T) {
 	var g sync.WaitGroup
 	for i := range 8 {
 		g.Go(func() {
-			for j := range 50 {
+			for j := range 12 {
 				file := filepath.Join(dir, fmt.Sprintf("p%d-%d", i, j))
 				if assert.NoError(t, WriteFile(file, []byte("#!/bin/sh\n"), ExecMode)) {
 					assert.NoError(t, exec.Command(file).Run()) //nolint:gosec // the test's own
