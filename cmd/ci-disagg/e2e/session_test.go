@@ -75,7 +75,7 @@ func TestPairedSession(t *testing.T) {
 		{name: "slower, on Slurm", b: slurm, head: `SPEED: "900"`, exit: 4, word: "regression", pairs: 4, message: "SET request_throughput is 10.0 % worse"},
 		{name: "a run breaks, and its pair is measured again", b: local, head: `SPEED: "900", FAIL: "3"`, exit: 4, word: "regression", pairs: 4, message: "10.0 % worse"},
 		{name: "head breaks by itself", b: local, head: `SPEED: "1000", FAIL: always`, exit: 1, word: "failed", message: "[work] exit 3"},
-		{name: "the time limit", b: local, head: `SPEED: "900", NAP: "4"`, more: ", time: 15s", exit: 5, word: "inconclusive", message: "cut short"},
+		{name: "the time limit", b: local, head: `SPEED: "900", NAP: "1"`, more: ", time: 3s", exit: 5, word: "inconclusive", message: "cut short"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
