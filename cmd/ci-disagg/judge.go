@@ -123,13 +123,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 			failed = fmt.Errorf("not stored: %w", err)
 		}
 	}
-	doc := o.outside(cfg).Judged(j, failed)
-	code := doc.ExitCode
-	if err := o.publish(h, doc); err != nil { // what was judged stands, whatever became of the file
-		failed = errors.Join(failed, err)
-		code = report.ExitCode(report.RunEnd{Cases: []int{code}, Unwritten: true})
-	}
-	return exit.With(h.stderr, code, failed)
+	return o.publish(h, o.outside(cfg).Judged(j, errors.Unwrap(failed)), failed)
 }
 
 // judged is the config that the measurement is judged by.
@@ -188,20 +182,30 @@ func (o judgeOptions) policy(cfg *config) error {
 	return nil
 }
 
-// publish prints the table and writes verdict.json where it is wanted. The table
-// comes first: a file that cannot be written does not hide it.
-func (o judgeOptions) publish(h host, doc report.Report) error {
-	if o.out == "-" {
-		return cmdline.WriteJSON(h.stdout, doc)
+// publish writes verdict.json where it is wanted, prints the table, and ends the verb. A
+// file that cannot be written hides nothing of what was judged. failed is what else is
+// to be told.
+func (o judgeOptions) publish(h host, d *builder.Decided, failed error) error {
+	if err := o.write(h, d.Report()); err != nil {
+		failed = errors.Join(failed, d.NotWritten("verdict.json", err))
 	}
-	t := printer(h)
-	if doc.Cases[0].AB != nil {
+	doc, t := d.Report(), printer(h)
+	switch {
+	case o.out == "-":
+	case doc.Cases[0].AB != nil:
 		t.Paired(doc)
-	} else {
+	default:
 		t.Verdict(doc, o.all)
 	}
-	if o.out == "" {
+	return exit.With(h.stderr, doc.ExitCode, failed)
+}
+
+func (o judgeOptions) write(h host, doc report.Report) error {
+	switch o.out {
+	case "":
 		return nil
+	case "-":
+		return cmdline.WriteJSON(h.stdout, doc)
 	}
 	path, err := absPath(h, o.out)
 	if err != nil {

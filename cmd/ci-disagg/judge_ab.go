@@ -67,8 +67,7 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 	if o.accuracy || len(runs.scores) > 0 {
 		rows = append(rows, builder.AccuracyRows(o.caseID, runs.scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
 	}
-	doc := o.outside(cfg).Paired(s, rows, h.now())
-	return exit.With(h.stderr, doc.ExitCode, o.publish(h, doc))
+	return o.publish(h, o.outside(cfg).Paired(s, rows, h.now()), nil)
 }
 
 func (o judgeOptions) checkAB(args []string, dash int) error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -255,9 +254,7 @@ func severity(c CaseReport) int {
 
 // WorstFirst is the cases ordered by severity, suite order within.
 func WorstFirst(cases []CaseReport) []CaseReport {
-	out := append([]CaseReport(nil), cases...)
-	sort.SliceStable(out, func(i, j int) bool { return severity(out[i]) < severity(out[j]) })
-	return out
+	return slices.SortedStableFunc(slices.Values(cases), func(a, b CaseReport) int { return severity(a) - severity(b) })
 }
 
 // FailedAttempt is the attempt that the finding of a case is from, nil where there is none.

@@ -26,6 +26,7 @@ type Run struct {
 	Rules        *Rules
 	Pages        string // see Report
 	Advice       Advice
+	Alone        bool // its one case was measured outside of any run: that says how it ended, and there is no file to look at
 
 	idle string // why no case could have turned the run red
 }
@@ -53,6 +54,10 @@ func Decide(run Run, cases []CaseReport) Report {
 	d.Headline = headline(d, end, run)
 	d.Warnings = warnings(run, cases)
 	d.Checks = runChecks(run, end)
+	if run.Alone {
+		d.Started = &run.Created
+		return d
+	}
 	for i := range d.Cases {
 		c := &d.Cases[i]
 		c.Next = run.Advice.next(*c)
@@ -189,10 +194,12 @@ func headline(d Report, end RunEnd, run Run) string {
 	say(unjudged, "%d not judged (allowed)")
 	say(c.Skipped, "%d skipped")
 	text := fmt.Sprintf("%d cases: %s", c.Cases, strings.Join(parts, ", "))
-	switch c.Cases {
-	case 0:
+	switch {
+	case run.Alone:
+		text = d.Cases[0].Message
+	case c.Cases == 0:
 		text = "no case"
-	case 1:
+	case c.Cases == 1:
 		text = "1 case: " + strings.Join(parts, ", ")
 	}
 	switch {

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -125,18 +127,10 @@ func wordsExit(words []verdict.Word, p ExitPolicy) int {
 		return exit.NoVerdict
 	}
 	for _, w := range words {
-		switch w {
-		case verdict.Pass, verdict.Improvement:
-		case verdict.Regression:
+		switch {
+		case w == verdict.Pass, w == verdict.Improvement, w == verdict.Collecting && p.AllowCollecting, w == verdict.NoBaseline && p.AllowNoBaseline:
+		case w == verdict.Regression:
 			return exit.Regression
-		case verdict.Collecting:
-			if !p.AllowCollecting {
-				code = exit.NoVerdict
-			}
-		case verdict.NoBaseline:
-			if !p.AllowNoBaseline {
-				code = exit.NoVerdict
-			}
 		default:
 			code = exit.NoVerdict
 		}
@@ -162,12 +156,7 @@ func ExitCode(r RunEnd) int {
 		return exit.Signal + r.Interrupted
 	}
 	has := func(code int) bool {
-		for _, c := range r.Cases {
-			if c == code {
-				return true
-			}
-		}
-		return code == exit.Infra && r.Unwritten || code == exit.NoVerdict && (r.Idle || r.NotStored || len(r.Cases) == 0)
+		return slices.Contains(r.Cases, code) || code == exit.Infra && r.Unwritten || code == exit.NoVerdict && (r.Idle || r.NotStored || len(r.Cases) == 0)
 	}
 	for _, code := range []int{exit.Usage, exit.TestFailed, exit.Infra, exit.Regression, exit.NoVerdict} {
 		if has(code) {

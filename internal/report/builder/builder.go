@@ -278,7 +278,7 @@ func (s *Builder) Write(d *Decided) (report.Report, error) {
 	run := d.Run
 	var errs []error
 	fails := func(what string, err error) {
-		errs = append(errs, d.unwritten(what, err))
+		errs = append(errs, d.NotWritten(what, err))
 		run.Unwritten = d.Run.Unwritten
 	}
 	junitXML := func() (notes []string, err error) {
@@ -300,8 +300,11 @@ func (s *Builder) Write(d *Decided) (report.Report, error) {
 	return fault.Decide(run, d.Cases), errors.Join(errs...)
 }
 
-// unwritten notes a part of the report that could not be written.
-func (d *Decided) unwritten(what string, err error) error {
+// Report is what is decided of the run so far.
+func (d *Decided) Report() report.Report { return fault.Decide(d.Run, d.Cases) }
+
+// NotWritten notes a part of the report that could not be written.
+func (d *Decided) NotWritten(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, err)
 	if text := strings.ReplaceAll(err.Error(), "\n", "; "); !slices.Contains(d.Run.Unwritten, text) {
 		d.Run.Unwritten = append(d.Run.Unwritten, text)
@@ -312,7 +315,7 @@ func (d *Decided) unwritten(what string, err error) error {
 // Unwritten writes the report once more: something beside its files could not be
 // written, and they say so.
 func (s *Builder) Unwritten(d *Decided, what string, err error) (report.Report, error) {
-	err = d.unwritten(what, err)
+	err = d.NotWritten(what, err)
 	rep, again := s.Write(d)
 	return rep, errors.Join(err, again)
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
-	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
@@ -35,53 +34,41 @@ type Outside struct {
 }
 
 // Judged is the report of a measurement that was judged against history. notStored is why it did not join that.
-func (o Outside) Judged(j judging.Judgement, notStored error) report.Report {
+func (o Outside) Judged(j judging.Judgement, notStored error) *Decided {
 	gates := !o.FunctionalOnly && j.Record.Build.Mode != baseline.ModeReference
-	doc := o.decided(report.Judged{
+	run := rundir.Run{ID: j.Record.Run, Build: j.Record.Build, Created: j.Record.Time}
+	d := o.decided(report.Judged{
 		Rows: j.Rows, Problems: j.Record.Problems, Together: &j.Case, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons,
 		Environment: j.Environment.Text, EnvironmentMoved: j.OfEnvironment(),
-	}, gates, j.Record.Time)
-	doc.RunID, doc.Build, doc.Warnings = j.Record.Run, j.Record.Build, slices.Concat(o.Rules.Warnings(), j.Warnings)
-	if notStored == nil {
-		return doc
+	}, gates, run, j.Warnings)
+	if notStored != nil {
+		d.Run.NotStored = notStored.Error()
 	}
-	doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
-	code := doc.Cases[0].ExitCode
-	run := report.RunEnd{Cases: []int{code}, NotStored: report.MustBeStored(j.Record.Build, !gates)}
-	if now := report.ExitCode(run); now != code {
-		doc.Decision = report.Ending(now)
-		fault.Set(&doc)
-		doc.Headline += "; " + notStored.Error()
-		doc.Doubts = []string{notStored.Error()}
-	}
-	return doc
+	return d
 }
 
 // Paired is the report of a paired session. beside are the rows of what is pinned for B, and of its answers.
-func (o Outside) Paired(s ab.Session, beside []verdict.Row, at time.Time) report.Report {
+func (o Outside) Paired(s ab.Session, beside []verdict.Row, at time.Time) *Decided {
 	rows, problems := ofAnswers(beside)
-	doc := o.decided(report.Judged{Rows: rows, Problems: problems, AB: &s}, !o.FunctionalOnly, at)
-	doc.Warnings = slices.Concat(o.Rules.Warnings(), s.Warnings)
+	d := o.decided(report.Judged{Rows: rows, Problems: problems, AB: &s}, !o.FunctionalOnly, rundir.Run{ID: o.Run, Created: at}, s.Warnings)
 	if o.FunctionalOnly { // shown, though it decides nothing
-		doc.Cases[0].Verdict = report.PairedWord(s.Verdict)
+		d.Cases[0].Verdict = report.PairedWord(s.Verdict)
 	}
-	return doc
+	return d
 }
 
-// decided is the report of the one case, judged as that of a run whose test passed.
-func (o Outside) decided(judged report.Judged, gates bool, began time.Time) report.Report {
+// decided is the one case, judged as that of a run whose test passed.
+func (o Outside) decided(judged report.Judged, gates bool, run rundir.Run, warnings []string) *Decided {
 	plan := rundir.Plan{Case: rundir.Case{ID: o.Case, Slug: rundir.Slug(o.Case), Mode: o.Mode}}
 	passed := []results.Ended{{Attempt: results.Attempt{Counts: true}, Outcome: rundir.OutcomePassed}}
 	c := report.DecideCase(plan, passed, judged, report.Policy{Exit: o.Exit, Judged: gates})
 	c.Attempts, c.Outcome = nil, "" // nothing was launched, and no test was run that could have passed
 	c.Message = cmp.Or(c.Message, nothingWrong(c, gates))
-	doc := report.Report{
-		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Rules: o.Rules, Started: &began,
-		Counts: report.CountCases([]report.CaseReport{c}), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode), Headline: c.Message,
+	run.Stage = "judge"
+	return &Decided{
+		Run:   report.Run{Run: run, Tool: o.Tool, Rules: o.Rules, Notes: warnings, Advisory: !gates, Alone: true},
+		Cases: []report.CaseReport{c},
 	}
-	doc.Unjudged = c.Unjudged
-	fault.Set(&doc)
-	return doc
 }
 
 // nothingWrong is the one line for a measurement that no metric speaks against.

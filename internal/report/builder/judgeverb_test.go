@@ -3,6 +3,8 @@ package builder
 import (
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ func TestJudgeDecidesAsARunDoes(t *testing.T) {
 		return verdict.Row{Point: point, Metric: "tpot", Gate: true, Rule: "bws", Verdict: verdict.Regression, Value: &v, Worse: &worse, Reason: "slower", Finding: verdict.Finding{Alarm: true}}
 	}
 	rows := []verdict.Row{row("con1", 0.03), row("con8", 0.30)}
-	doc := Outside{Case: "c"}.Judged(judging.Judgement{Rows: rows, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil)
+	doc := Outside{Case: "c"}.Judged(judging.Judgement{Rows: rows, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil).Report()
 	require.Equal(t, report.ResultRegression, doc.Result)
 	require.Equal(t, "tpot at con8: slower", doc.Headline)
 	require.Equal(t, &report.MetricRef{Point: "con8", Metric: "tpot"}, doc.Cases[0].Worst)
@@ -32,22 +34,22 @@ func TestJudgeDecidesAsARunDoes(t *testing.T) {
 	require.Empty(t, doc.Cases[0].Attempts)
 
 	zero := judging.Judgement{Rows: rows, Record: baseline.Record{Time: time.Unix(0, 0), Problems: []string{"con1 tput: is 0"}}}
-	doc = Outside{Case: "c"}.Judged(zero, nil)
+	doc = Outside{Case: "c"}.Judged(zero, nil).Report()
 	require.Equal(t, report.ResultRegression, doc.Result)
 	require.Equal(t, "tpot at con8: slower", doc.Headline, "what it ends with, whatever else is no measurement")
 
-	shown := Outside{Case: "c", FunctionalOnly: true}.Judged(judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}}, nil)
+	shown := Outside{Case: "c", FunctionalOnly: true}.Judged(judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}}, nil).Report()
 	require.Equal(t, 0, shown.ExitCode)
 	require.Equal(t, "functional only: performance is shown, not judged", shown.Headline)
 
 	wrong := row("", 0.2)
 	wrong.Metric, wrong.Rule, wrong.Reason = "gsm8k", verdict.RuleAccuracy, "gsm8k is 0.2, below 0.8"
-	red := Outside{Case: "c"}.Paired(ab.Session{Verdict: paired.Pass, Headline: "B is as fast as A"}, []verdict.Row{wrong}, time.Unix(0, 0))
+	red := Outside{Case: "c"}.Paired(ab.Session{Verdict: paired.Pass, Headline: "B is as fast as A"}, []verdict.Row{wrong}, time.Unix(0, 0)).Report()
 	require.Equal(t, 1, red.ExitCode)
 	require.Equal(t, "gsm8k is 0.2, below 0.8", red.Headline)
 	require.Equal(t, 1, red.Counts.Failed)
 
-	advisory := Outside{Case: "c", FunctionalOnly: true}.Paired(ab.Session{Verdict: paired.Regression, Headline: "B is slower"}, nil, time.Unix(0, 0))
+	advisory := Outside{Case: "c", FunctionalOnly: true}.Paired(ab.Session{Verdict: paired.Regression, Headline: "B is slower"}, nil, time.Unix(0, 0)).Report()
 	require.Equal(t, 0, advisory.ExitCode)
 	require.Equal(t, verdict.Regression, advisory.Cases[0].Verdict)
 }
@@ -57,13 +59,13 @@ func TestReferenceThatIsNotStored(t *testing.T) {
 	t.Parallel()
 	j := judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}}
 	j.Record.Build.Mode = baseline.ModeReference
-	require.Equal(t, 0, Outside{Case: "c"}.Judged(j, errors.New("not stored: no room")).ExitCode)
+	require.Equal(t, 0, Outside{Case: "c"}.Judged(j, errors.New("no room")).Report().ExitCode)
 }
 
 // What judge says of the run goes with what it says of its case.
 func TestJudgeAgreesWithItself(t *testing.T) {
 	t.Parallel()
-	v, full := 100.0, errors.New("not stored: no room")
+	v, full := 100.0, errors.New("no room")
 	for name, tt := range map[string]struct {
 		word      verdict.Word
 		mode      string
@@ -78,11 +80,14 @@ func TestJudgeAgreesWithItself(t *testing.T) {
 	} {
 		j := judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}, Rows: []verdict.Row{{Metric: "tpot", Gate: true, Verdict: tt.word, Value: &v}}}
 		j.Record.Build.Mode = tt.mode
-		doc := Outside{Case: "c", Exit: report.ExitPolicy{AllowCollecting: true}}.Judged(j, tt.notStored)
+		doc := Outside{Case: "c", Exit: report.ExitPolicy{AllowCollecting: true}}.Judged(j, tt.notStored).Report()
 		require.Equal(t, tt.exit, doc.ExitCode, name)
 		require.Equal(t, doc.Cases[0].Unjudged, doc.Unjudged, name)
 		require.Equal(t, tt.word == verdict.Collecting, doc.Unjudged != "", name)
 		require.Equal(t, tt.fault, doc.Fault, name)
+		require.Equal(t, tt.exit == 5, len(doc.Doubts) > 0 && strings.HasSuffix(doc.Headline, "; not stored: no room"), name)
+		require.Equal(t, tt.notStored != nil, slices.Equal(doc.Warnings, []string{"not stored: no room"}), name)
+		require.Empty(t, doc.Next+doc.Cases[0].Next+doc.Cases[0].Accept, "there is no run to look at")
 	}
 }
 
@@ -92,7 +97,7 @@ func TestJudgeTellsOfNoTest(t *testing.T) {
 	v := 100.0
 	doc := func(word verdict.Word, gate bool) report.Report {
 		row := verdict.Row{Metric: "tpot", Gate: gate, Rule: "bws", Verdict: word, Value: &v, Reason: "as it is"}
-		return Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{row}, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil)
+		return Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{row}, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil).Report()
 	}
 	wrong := verdict.Row{Metric: "gsm8k", Gate: true, Rule: verdict.RuleAccuracy, Verdict: verdict.Regression, Value: &v, Reason: "gsm8k is 0.2, below 0.8"}
 	for want, d := range map[string]report.Report{
@@ -103,8 +108,8 @@ func TestJudgeTellsOfNoTest(t *testing.T) {
 		"Nothing to do.": doc(verdict.Pass, true),
 		"Nothing decides: tpot was measured and does not gate; with perf.metrics.tpot.gate: true it decides.": doc(verdict.Pass, false),
 		"The baselines could not be read, which is not your change.":                                          doc(verdict.BaselineUnavailable, true),
-		"The answers are wrong.": Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{wrong}, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil),
-		"Both builds were measured, and neither a change nor its absence is certain.": Outside{Case: "c"}.Paired(ab.Session{Verdict: paired.Inconclusive}, nil, time.Unix(0, 0)),
+		"The answers are wrong.": Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{wrong}, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil).Report(),
+		"Both builds were measured, and neither a change nor its absence is certain.": Outside{Case: "c"}.Paired(ab.Session{Verdict: paired.Inconclusive}, nil, time.Unix(0, 0)).Report(),
 	} {
 		require.Equal(t, want, d.Fault)
 		require.Equal(t, want, d.Cases[0].Fault)
