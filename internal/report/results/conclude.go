@@ -12,13 +12,25 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Conclude decides how each attempt of a case ended.
+// Conclude decides how each attempt of a case ended. A further repetition that the
+// infrastructure took does not count where another one passed: what that measured stands.
 func Conclude(c Case, flaky fold.Policy, classes blame.Classes) []Ended {
 	var out []Ended
 	for _, a := range c.Attempts {
 		out = append(out, ConcludeRun(c.Plan, a, flaky, classes))
 	}
+	if len(Measured(out)) > 0 {
+		for i := range out {
+			out[i].Counts = out[i].Counts && !out[i].lostRepetition()
+		}
+	}
 	return out
+}
+
+// lostRepetition reports whether a further repetition says nothing of its case: neither its test nor anybody ended it.
+func (e *Ended) lostRepetition() bool {
+	own := e.Outcome == "" || e.Outcome == rundir.OutcomePassed || e.Outcome == rundir.OutcomeCancelled || e.Outcome.TestFault()
+	return e.Rep > 0 && !e.Session && !own
 }
 
 // Measured are the attempts whose benchmark output counts: their writers have been

@@ -28,7 +28,7 @@ type Case struct {
 // Attempt is one job: its records, as far as they exist, and what its roles left.
 type Attempt struct {
 	rundir.Attempt
-	Counts   bool                   // the last attempt of its repetition
+	Counts   bool                   // the last attempt of its repetition: its case's end depends on it
 	Dir      string                 // relative to the run directory
 	Result   *rundir.AttemptOutcome // nil: the client never closed the attempt
 	Agent    *rundir.AgentRecord    // nil: the agent never wrote, or its file is unreadable (see Trouble)
