@@ -61,13 +61,16 @@ func Worst(rows []Row) Word {
 	return WorstOf(all)
 }
 
-// ByWeight sorts rows: those that turn the run red first, by word, then by how
-// much worse they are.
+// ByWeight sorts rows: those that turn the run red first, wrong answers before all, then
+// by word and by how much worse they are.
 func ByWeight(rows []Row) {
 	sort.SliceStable(rows, func(i, j int) bool {
 		a, b := rows[i], rows[j]
 		if a.Advisory != b.Advisory {
 			return !a.Advisory
+		}
+		if a.WrongAnswer() != b.WrongAnswer() {
+			return a.WrongAnswer()
 		}
 		if x, y := Rank(a.Verdict), Rank(b.Verdict); x != y {
 			return x < y

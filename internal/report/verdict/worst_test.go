@@ -32,6 +32,19 @@ func TestOneOrderOfVerdicts(t *testing.T) {
 	require.Equal(t, verdict.Rank(verdict.Invalid), verdict.Rank("who knows"))
 }
 
+// A wrong answer is worse than any speed: all that names one row names it.
+func TestWrongAnswersComeFirst(t *testing.T) {
+	t.Parallel()
+	much := 0.5
+	rows := []verdict.Row{
+		{Metric: "tpot", Gate: true, Verdict: verdict.Regression, Worse: &much},
+		{Metric: "gsm8k", Gate: true, Verdict: verdict.Regression, Rule: verdict.RuleAccuracy},
+	}
+	require.Equal(t, "gsm8k", verdict.WorstRow(rows, verdict.Regression).Metric)
+	verdict.ByWeight(rows)
+	require.Equal(t, "gsm8k", rows[0].Metric)
+}
+
 // TestWhatAWordMeans: every verdict is green, may be worse, has nothing to be compared with, or proves nothing.
 func TestWhatAWordMeans(t *testing.T) {
 	t.Parallel()
