@@ -54,7 +54,7 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 		Measurement: Measurement{Verdict: verdict.WorstOf(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Changed: judged.Changed, Machine: judged.Machine, Lemons: judged.Lemons, Environment: judged.Environment, EnvironmentMoved: judged.EnvironmentMoved, AB: judged.AB, Confirmed: confirmed, Metrics: judged.Rows, Problems: judged.Problems},
 	}
 	d.conclude()
-	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
+	d.out.Worst = WorstOf(d.weighed(), d.out.Verdict)
 	d.out.Message = d.message(skip)
 	for _, s := range d.attempts {
 		a := d.attempt(s)
@@ -162,10 +162,16 @@ func (d *decider) message(skip string) string {
 	return text
 }
 
+// weighed are the rows that the case can end by: the answers are none where they fail as known.
+func (d *decider) weighed() []verdict.Row {
+	return slices.DeleteFunc(slices.Clone(d.judged.Rows), func(row verdict.Row) bool { return d.word == ResultRegression && row.WrongAnswer() })
+}
+
 // measuredMessage is why the numbers of a case that passed do not.
 func (d *decider) measuredMessage() string {
-	for _, row := range d.judged.Rows {
-		if d.word != ResultRegression && row.WrongAnswer() {
+	rows := d.weighed()
+	for _, row := range rows {
+		if row.WrongAnswer() {
 			return words.Reason(row)
 		}
 	}
@@ -178,7 +184,7 @@ func (d *decider) measuredMessage() string {
 	if d.out.AB != nil {
 		return d.out.AB.Headline
 	}
-	if row := verdict.WorstRow(d.judged.Rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
+	if row := verdict.WorstRow(rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
 		return words.Row(*row) + ": " + words.Reason(*row)
 	}
 	return ""

@@ -30,10 +30,16 @@ func TestKnownFailureThatIsSlower(t *testing.T) {
 		require.Equal(t, []any{ResultRegression, exit.Regression, Red}, []any{r.Result, r.ExitCode, r.Colour})
 		require.Contains(t, r.Message, "tpot_median_ms")
 		require.Contains(t, verdictOf(r).Message, "[metrics] tpot_median_ms")
+		require.Equal(t, &MetricRef{"con8", "tpot_median_ms"}, r.Worst)
 		require.Equal(t, []string{"verdict test_e2e[dsr1-1k1k-c2048]", "metrics tpot_median_ms[con8]"}, reds(r), "what failed as known is not red")
 		require.Contains(t, r.Checks.Metrics[1].Results[0].Message, "known failure nvbugs/1: ")
 	}
+	red := decided(c, Judged{Rows: []verdict.Row{tpot, wrong}}, Policy{Judged: true})
+	require.Equal(t, []any{ResultTestFailed, &MetricRef{Metric: "accuracy_gsm8k"}}, []any{red.Result, red.Worst})
+	require.Contains(t, verdictOf(red).Message, "[metrics] accuracy_gsm8k", "everybody names the same")
 	c.Plan.Case.KnownBug = "nvbugs/1"
+	answers := decided(c, Judged{Rows: []verdict.Row{wrong}}, Policy{Judged: true})
+	require.Equal(t, []any{ResultKnown, exit.Passed}, []any{answers.Result, answers.ExitCode}, "answers that are known to be wrong")
 	session := ab.Session{Verdict: paired.Regression, Headline: "B is slower"}
 	r := decided(c, Judged{Rows: []verdict.Row{wrong}, AB: &session}, Policy{Judged: true})
 	require.Equal(t, []any{ResultRegression, "B is slower"}, []any{r.Result, r.Message})
