@@ -212,7 +212,7 @@ func (c *analysis) isFatal(e Event) bool {
 	case ServerGone: // with its role, which somebody else has ended, is no crash
 		end := c.ends[e.Role]
 		return !end.Outside || rundir.Ending{Signal: e.Signal}.Crashed() || e.At.Sub(end.At).Abs() > c.ev.Skew
-	case PhaseTimeout, Signalled, Unreached:
+	case PhaseTimeout, Signalled, Abandoned, Unreached:
 		return false // of the job as a whole
 	default:
 		return true

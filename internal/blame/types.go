@@ -28,6 +28,7 @@ const (
 	NoResult     Kind = "no-result"     // results.xml missing, stale, truncated or not XML (Text says which)
 	NoStatus     Kind = "no-status"     // the client ended with 0 and left no status file (Text = its name)
 	Signalled    Kind = "signalled"     // the agent itself was signalled (Text = signal)
+	Abandoned    Kind = "abandoned"     // the agent saw no sign of life of its driver any more (Text)
 	Storage      Kind = "storage"       // the run directory could not be written (Text = error)
 	ServerGone   Kind = "server-gone"   // the server that the role runs went while it was serving (Signal if known, Text = how that was seen)
 	ServerSick   Kind = "server-sick"   // its server answered its health check with an error (Text = status)

@@ -16,6 +16,8 @@ func (c *analysis) wholeJob() (Finding, bool) {
 	kind, rule := JobKind(job.State), "job-state"
 	switch {
 	case kind != "":
+	case told.Kind == Abandoned:
+		kind, rule = KindCancelled, "lifeline"
 	case isSignalled && job.TimeUp:
 		kind, rule = KindTimeLimit, "agent-signalled"
 	case isSignalled:
@@ -55,6 +57,8 @@ func messageOf(job Job, kind, rule, signal string) string {
 		seen = "the job was warned of its time limit (" + signal + ")"
 	case kind == KindLaunch:
 		detail = job.State
+	case rule == "lifeline":
+		return "the agent ended the attempt: " + signal
 	case kind != KindCancelled:
 	case job.ByUs:
 		detail = "ci-disagg"
@@ -91,7 +95,7 @@ func (c *analysis) missedNode(f *Finding) {
 
 func signalled(events []Event) (Event, bool) {
 	for _, e := range events {
-		if e.Kind == Signalled {
+		if e.Kind == Signalled || e.Kind == Abandoned {
 			return e, true
 		}
 	}

@@ -46,7 +46,7 @@ func Alive(pid int, cookie string) bool {
 	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
 		return false
 	}
-	env := here.environ(strconv.Itoa(pid), time.Now().Add(execTime))
+	env := here.environ(strconv.Itoa(pid), time.Now().Add(execTime)) //nolint:forbidigo // a bound of real processes
 	if _, err := os.Stat("/proc/self/environ"); err != nil {
 		return true // without /proc the pid is all there is
 	}
@@ -157,7 +157,7 @@ func (t table) scan(match func(entry string) bool) []int {
 		return nil
 	}
 	var pids []int
-	until := time.Now().Add(execTime)
+	until := time.Now().Add(execTime) //nolint:forbidigo // likewise
 	for _, e := range dir {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil || pid == os.Getpid() {
@@ -174,7 +174,7 @@ func (t table) scan(match func(entry string) bool) []int {
 // another program, a process shows none: nor a command line, which those have that were
 // started without an environment. It is looked at until then.
 func (t table) environ(pid string, until time.Time) []byte {
-	for looks := 0; looks < execLooks || time.Now().Before(until); looks++ {
+	for looks := 0; looks < execLooks || time.Now().Before(until); looks++ { //nolint:forbidigo // likewise
 		env, err := os.ReadFile(filepath.Join(string(t), pid, "environ"))
 		if err != nil || len(env) > 0 {
 			return env

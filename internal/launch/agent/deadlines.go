@@ -49,8 +49,13 @@ func (m *machine) deadlines(e event) {
 		}
 		stays := m.count(func(r role) bool { return r.live() && !r.stopsWithClient() })
 		if spent >= bound && stays > 0 {
-			m.begin(e.at, fmt.Sprintf("servers did not leave by themselves within %v", bound), 0, blame.Event{})
-			m.ending.soft = !m.failed
+			why, cause := fmt.Sprintf("servers did not leave by themselves within %v", bound), blame.Event{}
+			if i := slices.IndexFunc(m.roles, func(r role) bool { return r.live() && m.isClient(r) }); i >= 0 && !m.failed {
+				why = fmt.Sprintf("it had not ended within %s after it said that it was through", within(bound, "budgets.drain"))
+				cause = blame.Event{Role: m.roles[i].name, Kind: blame.Hang, At: e.at, Text: why}
+			}
+			m.begin(e.at, why, 0, cause)
+			m.ending.soft = !m.failed && cause.Kind == ""
 		}
 	default: // nothing runs in the others
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,11 +167,7 @@ func (s *state) sighted(seen []rundir.NodeEvent) {
 			s.roles[i].server.left(event{at: e.At, seen: e})
 		}
 		if words := node.Words(e); words != "" && !node.Again(e) {
-			at := e.At
-			if at.IsZero() {
-				at = s.since
-			}
-			s.note(at, e.Role, words)
+			s.note(cmp.Or(e.At, s.since), e.Role, words)
 		}
 	}
 	slices.SortStableFunc(s.timeline, func(a, b rundir.Event) int { return a.At.Compare(b.At) })

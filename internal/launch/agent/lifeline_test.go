@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -21,11 +22,35 @@ func TestLifeline(t *testing.T) {
 	_, outcome, reason := conclude(s, s.evidence())
 	require.Equal(t, rundir.OutcomeCancelled, outcome, reason)
 	require.Contains(t, reason, "jobs.lifeline")
+	ev := s.evidence()
+	ev.Job.TimeUp = true
+	_, outcome, reason = conclude(s, ev)
+	require.Equal(t, rundir.OutcomeCancelled, outcome, reason)
+	require.Equal(t, "the agent ended the attempt: no sign of life of its driver for 1h0m0s (jobs.lifeline)", reason, "also shortly before its time limit")
 
 	s = testState(nil)
 	s, _ = next(s, event{kind: evBegin, at: sec(0)})
 	s, _ = next(s, event{kind: evTick, at: sec(10), alone: 1000 * time.Hour})
 	require.Nil(t, s.ending, "off unless it is set")
+}
+
+// A client that says that it is through, and stays, has hung: nobody else is waited for.
+func TestClientThatStays(t *testing.T) {
+	t.Parallel()
+	p := &player{t: t, s: testState(nil)}
+	p.play(serving + `
+30 status
+31 ended GEN_0 0
+31 ended CTX_0 0
+31 ended DISAGG_SERVER 0
+160 tick -> TERM BENCHMARK
+161 ended BENCHMARK 143 -> collect`)
+	ev := p.s.evidence()
+	ev.Classes, _ = blame.Compile(builtinRules(t))
+	f, outcome, reason := conclude(p.s, ev)
+	require.Equal(t, rundir.TimeoutOf(rundir.PhaseDrain), outcome, reason)
+	require.Equal(t, "BENCHMARK", f.Root)
+	require.Contains(t, reason, "it had not ended within")
 }
 
 // Much more time between two ticks than a busy machine needs: somebody had stopped the agent.

@@ -69,7 +69,7 @@ func (m *machine) take(e event) {
 		m.through(e.at, "status file is there")
 	case evTick:
 		if m.lifeline > 0 && e.alone >= m.lifeline && m.ending == nil {
-			m.takeSignal(event{at: e.at, text: fmt.Sprintf("no sign of life of its driver for %v (jobs.lifeline)", m.lifeline)})
+			m.takeSignal(event{at: e.at, alone: e.alone, text: fmt.Sprintf("no sign of life of its driver for %v (jobs.lifeline)", m.lifeline)})
 		}
 		if m.ending == nil {
 			m.deadlines(e)

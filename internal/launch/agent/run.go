@@ -215,11 +215,8 @@ func (v *supervisor) tick(now time.Time) event {
 // somebody had stopped the agent, or its whole machine. What was measured meanwhile
 // was measured on a machine that stood still.
 func (v *supervisor) stoodStill(now time.Time) {
-	gap := now.Sub(v.ticked)
-	if v.ticked.IsZero() {
-		gap = 0
-	}
-	if v.ticked = now; gap < standstill || len(v.stalls) >= maxStalls {
+	gap, first := now.Sub(v.ticked), v.ticked.IsZero()
+	if v.ticked = now; first || gap < standstill || len(v.stalls) >= maxStalls {
 		return
 	}
 	v.stalls = append(v.stalls, rundir.Stall{At: now, For: rundir.Duration(gap)})

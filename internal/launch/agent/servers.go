@@ -157,10 +157,8 @@ func deadWords(s sight, cause blame.Event) string {
 // hangsOn notes the switch of a node, which a helper there knows. What was handed on to be
 // written stays as it is.
 func (h *helpers) hangsOn(began rundir.NodeEvent) {
-	all := maps.Clone(h.switches)
-	if all == nil {
-		all = map[string]string{}
-	}
+	all := map[string]string{}
+	maps.Copy(all, h.switches)
 	all[began.Text] = began.Switch
 	h.switches = all
 }

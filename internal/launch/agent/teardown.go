@@ -13,6 +13,9 @@ func (m *machine) takeSignal(e event) {
 	}
 	m.note(e.at, "", "agent received "+e.text)
 	cause := blame.Event{Kind: blame.Signalled, At: e.at, Text: e.text}
+	if e.alone > 0 {
+		cause.Kind = blame.Abandoned
+	}
 	if m.ending != nil && !m.ending.soft {
 		// Already ending: a job cancelled as a whole signals the roles first, us after.
 		m.extra = append(m.extra, cause)

@@ -37,15 +37,17 @@ func (d *Driver) Watch(ctx context.Context, now func() time.Time) {
 	}
 }
 
-// look reads the lease. One that cannot be read says nothing.
+// look reads the lease. One that cannot be read says nothing: the driver may be kept from writing it by the same file
+// server, so the time without a sign begins anew.
 func (d *Driver) look(now time.Time) {
 	var l rundir.Lease
-	if err := rundir.ReadJSON(d.File, &l); err != nil {
-		return
-	}
+	err := rundir.ReadJSON(d.File, &l)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !sameSign(l, d.last) {
+	switch {
+	case err != nil && !d.changed.IsZero():
+		d.changed = now
+	case err == nil && !sameSign(l, d.last):
 		d.last, d.changed = l, now
 	}
 }

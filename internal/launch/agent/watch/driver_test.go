@@ -26,13 +26,15 @@ func TestDriverWatch(t *testing.T) {
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
 	require.Zero(t, alone(9200), "it lives")
 	require.NoError(t, os.Remove(dir.LeaseFile()))
-	require.Equal(t, 100*time.Second, alone(9300), "a lease that cannot be read says nothing, and ends nothing sooner")
+	require.Zero(t, alone(99300), "a lease that cannot be read says nothing")
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
+	require.Equal(t, 60*time.Second, alone(99360), "nor has it said so before")
 	at := sec(1)
 	l.Released, l.Detached = &at, true
 	l.Heartbeat = sec(2)
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
-	require.Zero(t, alone(9400))
-	require.Zero(t, alone(99400), "left alone on purpose")
+	require.Zero(t, alone(99400))
+	require.Zero(t, alone(199400), "left alone on purpose")
 }
 
 func sec(n float64) time.Time {
