@@ -127,7 +127,7 @@ func repLabel(rep int) string { return fmt.Sprintf("rep %d", rep+1) }
 func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
 	out := RoleChecks{Role: role.Name, Kind: role.Kind}
 	reps := map[results.TestName][]fold.Run{}
-	kept := map[results.TestName]string{}
+	kept, hosts := map[results.TestName]string{}, map[string]bool{}
 	var order []results.TestName
 	add := func(t results.Test, rep int) {
 		if reps[t.TestName] == nil {
@@ -152,9 +152,10 @@ func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
 			add(d.missing(s, told.Role, id), s.Rep)
 		}
 		for _, f := range told.Results {
-			out.addSuites(f)
+			out.addSuites(f, hosts)
 		}
 	})
+	out.Properties = fold.Unlike(out.Properties, nil)
 	for _, name := range order {
 		c := *fold.Worst(reps[name])
 		fold.OneClass(&c)
@@ -182,12 +183,12 @@ func (d *decider) missing(s *results.Ended, role results.Role, id string) result
 	}}
 }
 
-// addSuites keeps what a role's suites say beside their cases.
-func (r *RoleChecks) addSuites(f results.File) {
+// addSuites keeps what a role's suites say beside their cases, of hosts once.
+func (r *RoleChecks) addSuites(f results.File, hosts map[string]bool) {
 	for _, s := range slices.Concat(f.Suites, []*junit.Suite{&f.Outer}) {
-		r.Properties = append(r.Properties, fold.Unlike(s.Properties, r.Properties)...)
-		if host := s.Attr("hostname"); host != "" && !slices.Contains(r.Hosts, host) {
-			r.Hosts = append(r.Hosts, host)
+		r.Properties = append(r.Properties, s.Properties...)
+		if host := s.Attr("hostname"); host != "" && !hosts[host] {
+			r.Hosts, hosts[host] = append(r.Hosts, host), true
 		}
 		for _, t := range s.SystemOut {
 			r.Out = append(r.Out, SuiteText{t, f.Path})
@@ -200,8 +201,7 @@ func (r *RoleChecks) addSuites(f results.File) {
 
 // roleEnd is the end of a role over all repetitions.
 func (d *decider) roleEnd(role string) (Check, bool) {
-	var takes []fold.Run
-	kept := ""
+	takes, kept := []fold.Run(nil), ""
 	d.each(role, func(s *results.Ended, t *results.RoleResult) {
 		takes, kept = append(takes, fold.Runs(repLabel(s.Rep), &t.End)...), t.Log
 	})

@@ -26,7 +26,7 @@ func TestArtifactsOfALargeOutput(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
 	}
-	links := artifacts(dir, place{openTree(t, dir), attempt, attempt.Run(0)})
+	links := artifacts(dir, place{openTree(t, dir), attempt, attempt.Run(0), new(kept)})
 	require.Len(t, links, maxArtifacts)
 	require.Equal(t, "agent.json", links[0].Label)
 	require.True(t, strings.HasPrefix(links[1].Label, "run-0/output/many/0000"), links[1].Label)

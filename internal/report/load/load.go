@@ -97,6 +97,7 @@ type place struct {
 	tree    *rundir.Tree
 	attempt rundir.AttemptDir
 	run     rundir.RunDir
+	kept    *kept
 }
 
 // attempt reads one attempt, or gives what was read of it before.
@@ -116,7 +117,7 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	out.Result = readRecord[rundir.AttemptOutcome](tree, dir.OutcomeFile(), &out)
 	out.Agent = readRecord[rundir.AgentRecord](tree, dir.AgentFile(), &out)
 	readEvidence(&out, filepath.Base(dir.AgentFile()))
-	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, out.RunIndex())}
+	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, out.RunIndex()), kept: &kept{whole: l.Whole}}
 	out.Roles = l.roles(plan, at, out.Agent)
 	out.Files = artifacts(l.Dir, at)
 	out.Machine = machines(at, out.Agent, buildOf(out.Agent))
@@ -164,7 +165,7 @@ func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.
 		}
 	}
 	readEvidence(&out, filepath.Base(run.RecordFile()))
-	at := place{tree: tree, attempt: dir, run: run}
+	at := place{tree: tree, attempt: dir, run: run, kept: &kept{whole: l.Whole}}
 	out.Roles = l.roles(plan, at, out.Agent)
 	out.Machine = machines(at, out.Agent, buildOf(out.Agent))
 	l.mask(&out)

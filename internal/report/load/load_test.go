@@ -55,7 +55,7 @@ func TestResultFiles(t *testing.T) {
 			if tt.prepare != nil {
 				tt.prepare(t, path)
 			}
-			f := l.resultFile(openTree(t, l.Dir), path, &started)
+			f := l.resultFile(place{tree: openTree(t, l.Dir), kept: new(kept)}, path, &started)
 			require.Len(t, f.Cases, tt.cases)
 			if tt.problem == "" {
 				require.Nil(t, f.Problem)
@@ -74,17 +74,38 @@ func TestResultFilesAreBounded(t *testing.T) {
 	path := string(l.Dir) + "/results.0.xml"
 	long := strings.Repeat("x", maxText+1000)
 	writeText(t, path, `<testsuite name="s"><testcase name="t"><system-out>`+long+`</system-out></testcase></testsuite>`)
-	tree := openTree(t, l.Dir)
-	f := l.resultFile(tree, path, nil)
+	at := place{tree: openTree(t, l.Dir), kept: new(kept)}
+	f := l.resultFile(at, path, nil)
 	require.LessOrEqual(t, len(f.Cases[0].SystemOut[0]), maxText)
 	require.Contains(t, f.Cases[0].SystemOut[0], "bytes cut; all of it: results.0.xml")
-	l.Whole = true
-	require.Equal(t, long, l.resultFile(tree, path, nil).Cases[0].SystemOut[0])
+	at.kept.whole = true
+	require.Equal(t, long, l.resultFile(at, path, nil).Cases[0].SystemOut[0])
 
 	writeText(t, path, `<testsuite name="s">`+strings.Repeat(`<testcase name="t"/>`, maxCases+1)+`</testsuite>`)
-	f = l.resultFile(tree, path, nil)
+	f = l.resultFile(at, path, nil)
 	require.Len(t, f.Cases, maxCases)
 	require.Contains(t, f.Problem.Message, fmt.Sprintf("more than %d test cases", maxCases))
+
+	writeText(t, path, `<testsuites>`+strings.Repeat(`<testsuite/>`, maxCases+1)+`</testsuites>`)
+	f = l.resultFile(at, path, nil)
+	require.Len(t, f.Suites, maxCases)
+	require.Contains(t, f.Problem.Message, fmt.Sprintf("more than %d test cases, or suites", maxCases))
+}
+
+// So many files as a role may leave are bounded together.
+func TestAnAttemptIsBounded(t *testing.T) {
+	t.Parallel()
+	l := Loader{Dir: rundir.Dir(t.TempDir())}
+	path := string(l.Dir) + "/results.0.xml"
+	writeText(t, path, `<testsuite name="s"><testcase name="t"><system-out>`+strings.Repeat("x", 2*lessText)+`</system-out></testcase></testsuite>`)
+	for name, full := range map[string]kept{"cases": {parts: maxParts - 1}, "text": {text: mostText}} {
+		at := place{tree: openTree(t, l.Dir), kept: &full}
+		f := l.resultFile(at, path, nil)
+		require.Contains(t, f.Problem.Message, "in all files of the attempt", name)
+	}
+	f := l.resultFile(place{tree: openTree(t, l.Dir), kept: &kept{text: allText + 1}}, path, nil)
+	require.Nil(t, f.Problem)
+	require.LessOrEqual(t, len(f.Cases[0].SystemOut[0]), lessText)
 }
 
 func openTree(t *testing.T, dir rundir.Dir) *rundir.Tree {
@@ -119,7 +140,7 @@ func TestReplacedPlaces(t *testing.T) {
 			attempt := l.Dir.CaseDir("c").Attempt(0, 1)
 			run := attempt.Run(0)
 			replace(t, run)
-			got := l.role(rundir.Plan{}, place{openTree(t, l.Dir), attempt, run}, nil, rundir.RolePlan{Name: "GEN_0", JUnit: true})
+			got := l.role(rundir.Plan{}, place{openTree(t, l.Dir), attempt, run, new(kept)}, nil, rundir.RolePlan{Name: "GEN_0", JUnit: true})
 			require.Len(t, got.Results, 1)
 			require.Empty(t, got.Results[0].Cases)
 			require.NotNil(t, got.Results[0].Problem)

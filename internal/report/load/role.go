@@ -24,14 +24,16 @@ import (
 const (
 	tailLines = 60
 	tailBytes = 64 << 10
-	// maxCases bounds the test cases of one file; of a file with more the others are
-	// lost, and the file is broken.
+	// maxCases bounds the test cases of one file, and its suites; of a file with more the
+	// others are lost, and the file is broken. maxParts bounds those of all files of an attempt.
 	maxCases = 50_000
+	maxParts = 500_000
 	// maxText bounds one text of a test case, and lessText each text behind the first
-	// allText bytes of a file.
+	// allText bytes of an attempt; a file behind mostText is broken.
 	maxText  = 4 << 20
 	allText  = 64 << 20
 	lessText = 4 << 10
+	mostText = 1 << 30
 )
 
 // role is one planned role with its record and what it left.
@@ -53,7 +55,7 @@ func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p r
 		r.Results = append(r.Results, results.File{Name: p.Name, Problem: unread("roles/"+p.Name, err)})
 	}
 	for _, f := range files {
-		r.Results = append(r.Results, l.resultFile(at.tree, f, r.Started))
+		r.Results = append(r.Results, l.resultFile(at, f, r.Started))
 	}
 	slices.SortStableFunc(r.Results, func(a, b results.File) int {
 		if a.Rank != b.Rank {
@@ -130,13 +132,13 @@ func rankOf(path string) int {
 
 // resultFile reads one JUnit file. One that is not there, or is older than it may be,
 // is a problem of the file. since is when its role started, nil = not checked.
-func (l *Loader) resultFile(tree *rundir.Tree, path string, since *time.Time) results.File {
+func (l *Loader) resultFile(at place, path string, since *time.Time) results.File {
 	rel, _ := filepath.Rel(string(l.Dir), path)
 	f := results.File{Path: filepath.ToSlash(rel), Name: filepath.Base(path), Rank: rankOf(path)}
 	if l.Opened != nil {
 		l.Opened(path)
 	}
-	r, err := tree.Open(path)
+	r, err := at.tree.Open(path)
 	if err != nil {
 		f.Problem = unread(f.Name, err)
 		return f
@@ -152,29 +154,34 @@ func (l *Loader) resultFile(tree *rundir.Tree, path string, since *time.Time) re
 			f.Name, info.ModTime().UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))}
 		return f
 	}
-	l.parse(r, &f)
+	l.parse(r, &f, at.kept)
 	return f
 }
 
-// errTooMany ends the reading of a file with more cases than are kept.
-var errTooMany = fmt.Errorf("more than %d test cases", maxCases)
+// What ends the reading of a file that has more than is kept.
+var (
+	errTooMany = fmt.Errorf("more than %d test cases, or suites", maxCases)
+	errOfAll   = fmt.Errorf("more than %d test cases, suites and what they list, or more than 1 GiB of text, in all files of the attempt", maxParts)
+)
 
-func (l *Loader) parse(r *os.File, f *results.File) {
-	texts := texts{whole: l.Whole}
+func (l *Loader) parse(r *os.File, f *results.File, kept *kept) {
 	got, err := junit.Read(r, f.Path, l.Read, junit.Visitor{
 		Case: func(c *junit.Case) error {
 			if len(f.Cases) >= maxCases {
 				return errTooMany
 			}
-			texts.bound(c, f.Path)
+			kept.bound(c, f.Path)
 			f.Cases = append(f.Cases, *c)
-			return nil
+			return kept.add(len(c.Attrs) + len(c.Properties) + len(c.Results) + len(c.Reruns) + len(c.SystemOut) + len(c.SystemErr))
 		},
 		Suite: func(s *junit.Suite) error {
-			texts.list(s.SystemOut, f.Path)
-			texts.list(s.SystemErr, f.Path)
+			if len(f.Suites) >= maxCases {
+				return errTooMany
+			}
+			kept.list(s.SystemOut, f.Path)
+			kept.list(s.SystemErr, f.Path)
 			f.Suites = append(f.Suites, s)
-			return nil
+			return kept.add(len(s.Attrs) + len(s.Properties) + len(s.Results) + len(s.SystemOut) + len(s.SystemErr))
 		},
 	})
 	f.Outer, f.Repairs = got.Outer, got.Repaired
@@ -199,13 +206,23 @@ func unread(name string, err error) *results.FileProblem {
 	return &results.FileProblem{Message: name + " cannot be read: " + err.Error()}
 }
 
-// texts bounds what is kept of the texts of one file.
-type texts struct {
-	whole bool
-	kept  int
+// kept bounds what is kept of the result files of an attempt.
+type kept struct {
+	whole bool // texts of any length
+	parts int  // cases, suites
+	text  int
 }
 
-func (t *texts) bound(c *junit.Case, path string) {
+// add counts a case or suite with so many details, and says that it is one too many.
+func (t *kept) add(details int) error {
+	t.parts += 1 + details/16 // most have a few
+	if t.parts > maxParts || t.text > mostText && !t.whole {
+		return errOfAll
+	}
+	return nil
+}
+
+func (t *kept) bound(c *junit.Case, path string) {
 	t.list(c.SystemOut, path)
 	t.list(c.SystemErr, path)
 	for i := range c.Results {
@@ -219,21 +236,21 @@ func (t *texts) bound(c *junit.Case, path string) {
 	}
 }
 
-func (t *texts) list(list []string, path string) {
+func (t *kept) list(list []string, path string) {
 	for i := range list {
 		t.one(&list[i], path)
 	}
 }
 
-func (t *texts) one(s *string, path string) {
+func (t *kept) one(s *string, path string) {
 	limit := maxText
-	if t.kept > allText {
+	if t.text > allText {
 		limit = lessText
 	}
 	if !t.whole {
 		*s, _ = fold.Cut(*s, limit, path)
 	}
-	t.kept += len(*s)
+	t.text += len(*s)
 }
 
 // tail is the last lines of a log, nil when there is none, and the size of the log. It
