@@ -42,7 +42,7 @@ func (s *head) add(from *junit.Suite) bool {
 		}
 		i := slices.IndexFunc(s.attrs, func(have junit.Attr) bool { return have.Name == a.Name })
 		switch {
-		case i < 0 && !s.properties.has(a.Name) && len(s.attrs) < maxSuiteAttrs:
+		case i < 0 && !s.properties.names[a.Name] && len(s.attrs) < maxSuiteAttrs:
 			s.attrs = append(s.attrs, a)
 		case i < 0:
 			s.property(junit.Property(a))
@@ -107,37 +107,36 @@ type properties struct {
 	first []int32           // index into hosts, of each
 	more  map[int32][]int32 // further ones, by the index into list; a host may be there again
 	at    map[uint64]int32  // index of each by its hash
+	names map[string]bool
 	seed  maphash.Seed
-	hosts []string // "" = all of them
+	hosts []string         // "" = all of them
+	host  map[string]int32 // index of each
 }
 
 // add takes over more.
 func (p *properties) add(host string, more []junit.Property) {
 	if p.at == nil {
 		p.at, p.seed, p.more = make(map[uint64]int32, len(more)), maphash.MakeSeed(), map[int32][]int32{}
+		p.names, p.host = map[string]bool{}, map[string]int32{}
 		p.list, p.first = more[:0], make([]int32, 0, len(more))
 	}
-	here := int32(slices.Index(p.hosts, host)) //nolint:gosec // a host has more bytes
-	if here < 0 {
-		here = int32(len(p.hosts)) //nolint:gosec // as above
-		p.hosts = append(p.hosts, host)
+	here, ok := p.host[host]
+	if !ok {
+		here = int32(len(p.hosts)) //nolint:gosec // a host has more bytes
+		p.hosts, p.host[host] = append(p.hosts, host), here
 	}
 	for _, one := range more {
 		key := maphash.Comparable(p.seed, one)
 		i, ok := p.at[key]
 		if !ok || p.list[i] != one { // equal hashes prove nothing
 			p.at[key] = int32(len(p.list)) //nolint:gosec // a property has more bytes
-			p.list, p.first = append(p.list, one), append(p.first, here)
+			p.list, p.first, p.names[one.Name] = append(p.list, one), append(p.first, here), true
 			continue
 		}
 		if of := p.more[i]; p.first[i] != here && (len(of) == 0 || of[len(of)-1] != here) {
 			p.more[i] = append(of, here)
 		}
 	}
-}
-
-func (p *properties) has(name string) bool {
-	return slices.ContainsFunc(p.list, func(one junit.Property) bool { return one.Name == name })
 }
 
 // marked gives the properties as the report has them. What is not true of all of several

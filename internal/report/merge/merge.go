@@ -94,6 +94,7 @@ type merger struct {
 	seed     maphash.Seed
 	sum      Result
 	cut      fold.Cutter
+	warned   map[string]bool
 	decided  []junit.Decision // of the cases of the report, if it is audited
 }
 
@@ -119,7 +120,7 @@ func newMerger(in Input, o Options) (*merger, error) {
 	slices.SortStableFunc(in.Files, func(x, y File) int { return fold.Natural(x.Shown, y.Shown) })
 	in.Files = slices.CompactFunc(in.Files, func(x, y File) bool { return x.Path == y.Path && x.Content == nil && y.Content == nil })
 	return &merger{
-		o: o, in: in, byPath: make(map[string]*suite), seed: maphash.MakeSeed(),
+		o: o, in: in, byPath: make(map[string]*suite), warned: map[string]bool{}, seed: maphash.MakeSeed(),
 		spool: spool, cut: fold.Cutter{Caps: o.Caps, Off: o.NoCaps},
 	}, err
 }
@@ -194,7 +195,7 @@ var errTooLarge = errors.New("the report is larger than it may be")
 // warn adds a warning once.
 func (m *merger) warn(format string, args ...any) {
 	w := fmt.Sprintf(format, args...)
-	if !slices.Contains(m.sum.Warnings, w) {
-		m.sum.Warnings = append(m.sum.Warnings, w)
+	if !m.warned[w] {
+		m.warned[w], m.sum.Warnings = true, append(m.sum.Warnings, w)
 	}
 }
