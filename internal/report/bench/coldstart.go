@@ -8,16 +8,15 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 )
 
-// FirstWave compares the requests that a client sent at once, before any was
-// answered, with those behind them.
+// FirstWave compares the requests that a client sent at once, before any was answered, with those behind them.
 type FirstWave struct {
 	Requests int
 	Fastest  float64 // the shortest time to the first token among them, in seconds
 	Others   float64 // what nine tenths of the others stayed below, in seconds
 }
 
-// Where a first wave is cold: its very fastest request was this much slower than
-// all but a tenth of the others. A wave that only queues has a fast first one.
+// Where a first wave is cold: its very fastest request was this much slower than all but a tenth of the others. A wave
+// that only queues has a fast first one.
 const (
 	coldFactor   = 3
 	coldSeconds  = 0.5
@@ -35,8 +34,8 @@ func (w FirstWave) String() string {
 		"warm the servers up before the benchmark, or set perf.cold_start", w.Requests, w.Fastest, w.Others)
 }
 
-// ttfts is where the serving clients list the time to the first token of each
-// request, in seconds and in the order in which they were sent.
+// ttfts is where the serving clients list the time to the first token of each request, in seconds and in the order in
+// which they were sent.
 const (
 	ttfts    = "/ttfts"
 	maxTTFTs = 20_000

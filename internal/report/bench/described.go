@@ -88,14 +88,10 @@ func numbers(expression string) string {
 	return regexp.MustCompile(`\{([a-z]\w*)\}`).ReplaceAllString(expression, "(?P<$1>[0-9.]+(?:[eE][+-]?[0-9]+)?)")
 }
 
-// reader is the name by which a config asks for the format: redis-benchmark of
-// redis-benchmark-csv.
-func (d described) reader() string { return d.ID[:max(0, strings.LastIndexByte(d.ID, '-'))] }
-
-// format makes a format of the description, which must be right: a test reads
-// every one.
+// format makes a format of the description, which must be right: a test reads every one.
 func (d described) format() Format {
-	f := Format{Name: d.Name, Readers: []string{d.reader()}, Marks: slices.Concat(d.Marks, d.Hints), Gives: d.gives(), Metrics: d.names()}
+	reader := d.ID[:max(0, strings.LastIndexByte(d.ID, '-'))] // redis-benchmark of redis-benchmark-csv
+	f := Format{Name: d.Name, Readers: []string{reader}, Marks: slices.Concat(d.Marks, d.Hints), Gives: d.gives(), Metrics: d.names()}
 	if d.Format != "text" {
 		f.JSON = func(t metric.Table, doc jsondoc.Document, file string) []Result {
 			if slices.ContainsFunc(d.Marks, func(p string) bool { return !doc.Has(p) }) {

@@ -15,13 +15,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// Generic describes a format: where in a JSON, CSV or text file a metric stands.
-// Every JSON document, every element of Items, every CSV row, or every line that
-// Begins matches is one point.
+// Generic describes a format: where in a JSON, CSV or text file a metric stands. Every JSON document, every element of
+// Items, every CSV row, or every line that Begins matches is one point.
 //
-// A place in JSON is a JSON Pointer (/summary/latency/p99) or the same with
-// dots (summary.latency.p99); in CSV it is the name of a column, in text that of
-// a group of an expression. " | " between places means the first that is there.
+// A place in JSON is a JSON Pointer (/summary/latency/p99) or the same with dots (summary.latency.p99); in CSV it is
+// the name of a column, in text that of a group of an expression. " | " between places means the first that is there.
 type Generic struct {
 	Name    string          `yaml:"name"`                        // of the format, for messages
 	Files   string          `yaml:"files"`                       // glob on the base name of a file: mybench_*.json
@@ -134,7 +132,7 @@ func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result
 	}
 	var results []Result
 	_, err := jsondoc.Read(br, func(string) int { return jsonList }, func(d jsondoc.Document) {
-		results = append(results, g.points(rd.Metrics, d, FormatGenericJSON, file)...)
+		results = added(results, g.points(rd.Metrics, d, FormatGenericJSON, file)...)
 	})
 	return results, err
 }
@@ -208,7 +206,7 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 			return results, err
 		}
 		line := c.lines
-		results = append(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) found {
+		results = added(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) found {
 			i := slices.Index(c.header, at)
 			if i < 0 || strings.TrimSpace(row[i]) == "" {
 				return found{}
@@ -243,7 +241,7 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 		r.Failed = new(int64)
 	}
 	if f := find(g.Problem); f.ok {
-		r.Problems = append(r.Problems, Problem{r.File, f.line, "the client says " + f.text})
+		r.spoil(f.line, "the client says %s", f.text)
 	}
 	for _, gm := range g.Metrics {
 		gm.take(t, &r, find)
@@ -255,19 +253,19 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
 	m, ok := t.Resolve(gm.Metric)
 	if !ok {
-		r.Problems = append(r.Problems, Problem{r.File, r.Line, fmt.Sprintf("metric %q is not defined", gm.Metric)})
+		r.spoil(r.Line, "metric %q is not defined", gm.Metric)
 		return
 	}
 	f := find(gm.At)
 	if !f.ok {
 		if !gm.Optional {
-			r.Problems = append(r.Problems, Problem{r.File, r.Line, fmt.Sprintf("%s: there is nothing at %s", m.Name, gm.At)})
+			r.spoil(r.Line, "%s: there is nothing at %s", m.Name, gm.At)
 		}
 		return
 	}
 	v, ok := f.inUnit(cmp.Or(find(gm.UnitAt).text, gm.Unit, m.Unit), m.Unit)
 	if !ok {
-		r.Problems = append(r.Problems, Problem{r.File, f.line, fmt.Sprintf("%s at %s is %q, not a number", m.Name, gm.At, f.text)})
+		r.spoil(f.line, "%s at %s is %q, not a number", m.Name, gm.At, f.text)
 		return
 	}
 	r.Add(m, v, f.line)

@@ -148,7 +148,7 @@ func (p *textPoints) close() {
 	if p.line == 0 {
 		return
 	}
-	p.results = append(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) found {
+	p.results = added(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) found {
 		g, ok := p.groups[at]
 		v, _ := parseNumber(g.text)
 		if at == p.g.Failed {

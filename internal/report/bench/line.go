@@ -7,9 +7,8 @@ import (
 	"io"
 )
 
-// lines reads a stream line by line. A carriage return ends a line too, because
-// progress bars overwrite themselves with it; only \n counts for the number.
-// Of a line that is longer than the reader's buffer, as none of any format is
+// lines reads a stream line by line. A carriage return ends a line too, because progress bars overwrite themselves with
+// it; only \n counts for the number. Of a line that is longer than the reader's buffer, as none of any format is
 // nearly, the rest is dropped: memory is bounded.
 type lines struct {
 	r      *bufio.Reader

@@ -16,8 +16,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// maxCSV bounds a CSV file: one row per metric and point never gets near it,
-// and a quote that is never closed would otherwise swallow any file.
+// maxCSV bounds a CSV file: one row per metric and point never gets near it, and a quote that is never closed would
+// otherwise swallow any file.
 const maxCSV = 16 << 20
 
 // looksLikePerfCSV recognises perf_script_test_results.csv by its header.
@@ -29,14 +29,20 @@ func looksLikePerfCSV(head []byte) bool {
 // csvReader reads a CSV file with a header.
 type csvReader struct {
 	r      *csv.Reader
-	in     *capped
 	header []string
-	lines  int // where the last row began
+	lines  int  // where the last row began
+	whole  bool // its last line has an end
 }
 
 func newCSV(r io.Reader) (*csvReader, error) {
-	in := &capped{r: r, left: maxCSV}
-	c := &csvReader{r: csv.NewReader(in), in: in}
+	data, err := io.ReadAll(io.LimitReader(r, maxCSV+1))
+	if err == nil && len(data) > maxCSV {
+		err = fmt.Errorf("larger than %d MB", maxCSV>>20)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &csvReader{r: csv.NewReader(bytes.NewReader(data)), whole: bytes.HasSuffix(data, []byte{'\n'})}
 	c.r.FieldsPerRecord = -1
 	row, err := c.next()
 	for _, cell := range row {
@@ -63,8 +69,7 @@ func (c *csvReader) rows() iter.Seq2[[]string, error] {
 	}
 }
 
-// next is the next row. A row of another length than the header is an error:
-// it is torn, or two writers met in it.
+// next is the next row. A row of another length than the header is an error: it is torn, or two writers met in it.
 func (c *csvReader) next() ([]string, error) {
 	row, err := c.r.Read()
 	var syntax *csv.ParseError
@@ -81,28 +86,8 @@ func (c *csvReader) next() ([]string, error) {
 	return row, nil
 }
 
-// capped ends a stream with an error, not silently, when it is too long.
-type capped struct {
-	r    io.Reader
-	left int64
-	last byte // read
-}
-
-func (c *capped) Read(b []byte) (int, error) {
-	if c.left <= 0 {
-		return 0, fmt.Errorf("larger than %d MB", maxCSV>>20)
-	}
-	n, err := c.r.Read(b[:min(int64(len(b)), c.left)])
-	c.left -= int64(n)
-	if n > 0 {
-		c.last = b[n-1]
-	}
-	return n, err
-}
-
-// perfTable reads perf_script_test_results.csv: one row per metric, appended by
-// every test. The value stands in perf_metric, the metric in metric_type, the
-// point in test_name (<id>_con:<N>).
+// perfTable reads perf_script_test_results.csv: one row per metric, appended by every test. The value stands in
+// perf_metric, the metric in metric_type, the point in test_name (<id>_con:<N>).
 type perfTable struct {
 	metrics                  metric.Table
 	file                     string
@@ -130,7 +115,7 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 		}
 		t.row(row, c.lines)
 	}
-	if c.in.last != '\n' {
+	if !c.whole {
 		err = Problem{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
 	}
 	return t.results, err
@@ -145,9 +130,9 @@ func (t *perfTable) row(row []string, line int) {
 		ok = !measured // the same again: another run of the test
 	}
 	if !ok {
-		i = len(t.results)
+		t.results = added(t.results, Result{Format: FormatPerfCSV, File: t.file, Line: line, Point: rundir.Point{Name: test, Concurrency: concurrencyOf(test)}})
+		i = len(t.results) - 1
 		t.last[test] = i
-		t.results = append(t.results, Result{Format: FormatPerfCSV, File: t.file, Line: line, Point: rundir.Point{Name: test, Concurrency: concurrencyOf(test)}})
 	}
 	r := &t.results[i]
 	if known {
@@ -155,7 +140,7 @@ func (t *perfTable) row(row []string, line int) {
 		r.Add(m, v, line)
 	}
 	if t.state >= 0 && row[t.state] != "valid" && row[t.state] != "" {
-		r.Problems = append(r.Problems, Problem{t.file, line, fmt.Sprintf("state is %q, not valid", row[t.state])})
+		r.spoil(line, "state is %q, not valid", row[t.state])
 	}
 }
 

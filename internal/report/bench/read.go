@@ -15,15 +15,13 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
-// ErrUnrecognised reports that a stream holds none of the known formats: not a
-// broken measurement, just not one.
+// ErrUnrecognised reports that a stream holds none of the known formats: not a broken measurement, just not one.
 var ErrUnrecognised = errors.New("no known benchmark output in it")
 
 // peekSize is how much of a stream decides on its format.
 const peekSize = 64 << 10
 
-// Reader reads benchmark outputs. The zero value knows the built-in metrics and
-// formats.
+// Reader reads benchmark outputs. The zero value knows the built-in metrics and formats.
 type Reader struct {
 	Metrics metric.Table // zero: metric.Default()
 	Generic []Generic    // tried first, by file name
@@ -31,23 +29,22 @@ type Reader struct {
 	only string // the reader that is used alone; "" = all are
 }
 
-// Format is one kind of benchmark output, recognised by its content. At most
-// one of JSON and Lines is set.
+// Format is one kind of benchmark output, recognised by its content. At most one of JSON and Lines is set.
 type Format struct {
 	Name    string   // as messages list it
 	Readers []string // names by which a config asks for it alone
-	// Gives lists what its outputs tell beside metrics (name, concurrency, rate,
-	// requested, completed, failed); what they do not, nobody can hold against a plan.
+	// Gives lists what its outputs tell beside metrics (name, concurrency, rate, requested, completed, failed); what
+	// they do not, nobody can hold against a plan.
 	Gives []string
 	// Metrics lists all that its outputs can have; nil = not known.
 	Metrics []string
 	// JSON maps a document; nil = it is another format's.
 	JSON func(t metric.Table, d jsondoc.Document, file string) []Result
-	// Marks are JSON Pointers that hardly another document has: by one of them a
-	// half-written file of the format is told from half-written foreign JSON.
+	// Marks are JSON Pointers that hardly another document has: by one of them a half-written file of the format is told
+	// from half-written foreign JSON.
 	Marks []string
-	// Lines makes a reader for one text stream. Cuts: it sees by itself where a
-	// table was cut off, so it reads a last line without an end, too.
+	// Lines makes a reader for one text stream. Cuts: it sees by itself where a table was cut off, so it reads a last
+	// line without an end, too.
 	Cuts  bool
 	Lines func(t metric.Table, file string) LineReader
 }
@@ -60,14 +57,12 @@ type LineReader interface {
 	End() []Result
 }
 
-// Read recognises the format of r by its content and reads all points in it, in
-// their order. file is only named in results and errors.
+// Read recognises the format of r by its content and reads all points in it, in their order. file is only named in
+// results and errors.
 //
-// A stream with no known format yields ErrUnrecognised. A broken one (cut off
-// in a JSON value, a CSV row of the wrong length) yields the points before the
-// fault. Every error has a Problem with the file and, where it is known, the
-// line. What is whole but not to be trusted is a Problem of its Result. Memory
-// is bounded whatever the stream.
+// A stream with no known format yields ErrUnrecognised. A broken one (cut off in a JSON value, a CSV row of the wrong
+// length) yields the points before the fault. Every error has a Problem with the file and, where it is known, the line.
+// What is whole but not to be trusted is a Problem of its Result. Memory is bounded whatever the stream.
 func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 	if len(rd.Metrics.All()) == 0 {
 		rd.Metrics = metric.Default()
@@ -82,8 +77,11 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 		head = head[3:]
 	}
 	results, err := rd.dispatch(br, head, file)
-	if err == nil && len(results) == 0 {
+	switch {
+	case err == nil && len(results) == 0:
 		err = ErrUnrecognised
+	case len(results) > maxResults:
+		results, err = results[:maxResults], Problem{Text: fmt.Sprintf("more than %d results", maxResults)}
 	}
 	return results, inFile(file, err)
 }
@@ -104,8 +102,8 @@ func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result,
 	}
 }
 
-// looksLikeJSON tells a JSON document from a log whose lines begin with a
-// bracket: [TRT-LLM] [I] … and [12:00:01] … are not JSON.
+// looksLikeJSON tells a JSON document from a log whose lines begin with a bracket: [TRT-LLM] [I] … and [12:00:01] … are
+// not JSON.
 func looksLikeJSON(head []byte) bool {
 	head = bytes.TrimLeft(head, " \t\r\n")
 	if len(head) == 0 {
@@ -122,8 +120,8 @@ func looksLikeJSON(head []byte) bool {
 	}
 }
 
-// readJSON reads the JSON files of all clients: one object, several objects
-// after each other, JSON lines, or a list of objects.
+// readJSON reads the JSON files of all clients: one object, several objects after each other, JSON lines, or a list of
+// objects.
 func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 	formats := rd.formats()
 	var results []Result
@@ -133,7 +131,7 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 				continue
 			}
 			if found := f.JSON(rd.Metrics, d, file); len(found) > 0 {
-				results = append(results, found...)
+				results = added(results, found...)
 				break
 			}
 		}
@@ -141,7 +139,8 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 	if err != nil && len(results) == 0 && !marked(torn, formats) {
 		p := ProblemOf(err)
 		p.Text = ErrUnrecognised.Error() + ": " + p.Text
-		return nil, fault{problem: p, cause: ErrUnrecognised}
+		p.cause = ErrUnrecognised
+		return nil, p
 	}
 	return results, err
 }
@@ -161,24 +160,11 @@ func listsOf(list string) int {
 // jsonList is how many elements of a list are points.
 const jsonList = 1000
 
-// marked reports whether the part of a document before a fault could be that of
-// a benchmark. A server's own JSON may well be torn when it is ended; that
-// says nothing about the measurement.
+// marked reports whether the part of a document before a fault could be that of a benchmark. A server's own JSON may
+// well be torn when it is ended; that says nothing about the measurement.
 func marked(d jsondoc.Document, formats []Format) bool {
 	return slices.ContainsFunc(formats, func(f Format) bool { return slices.ContainsFunc(f.Marks, d.Has) })
 }
-
-// fault is an error at a place in a file.
-type fault struct {
-	problem Problem
-	cause   error
-}
-
-// Error is the problem, with its place.
-func (f fault) Error() string { return f.problem.String() }
-
-// Unwrap yields both what is known of the place and the cause.
-func (f fault) Unwrap() []error { return []error{f.problem, f.cause} }
 
 // inFile gives an error the name of its file.
 func inFile(file string, err error) error {
@@ -186,8 +172,8 @@ func inFile(file string, err error) error {
 		return nil
 	}
 	p := ProblemOf(err)
-	p.File = file
-	return fault{problem: p, cause: err}
+	p.File, p.cause = file, err
+	return p
 }
 
 // ProblemOf is an error as a problem.
@@ -196,6 +182,7 @@ func ProblemOf(err error) Problem {
 	var f *jsondoc.Fault
 	switch {
 	case errors.As(err, &p):
+		p.cause = nil // a problem is a value
 	case errors.As(err, &f):
 		p.Line, p.Text = f.Line, f.Text
 	default:
@@ -235,8 +222,8 @@ func knownFormats(own []Generic) []Format {
 	return append(out, Builtin()...)
 }
 
-// Readers lists the names by which a config asks for one reader alone: those of
-// the built-in ones, and of the user's own formats.
+// Readers lists the names by which a config asks for one reader alone: those of the built-in ones, and of the user's
+// own formats.
 func (rd Reader) Readers() []string {
 	var names []string
 	for _, f := range rd.formats() {
@@ -246,8 +233,8 @@ func (rd Reader) Readers() []string {
 	return slices.Compact(names)
 }
 
-// Check reports what is wrong with a reader that a config names: it is none, or
-// none of its formats says how many requests succeeded where that is to be known.
+// Check reports what is wrong with a reader that a config names: it is none, or none of its formats says how many
+// requests succeeded where that is to be known.
 func (rd Reader) Check(name string, requests bool) error {
 	only, err := rd.Only(name)
 	if err != nil || !requests || slices.ContainsFunc(only.formats(), Format.counts) {

@@ -23,10 +23,7 @@ func Builtin() []Format {
 	return append([]Format{
 		{
 			Name: "benchmark_serving, bench_serving, vLLM, SGLang (JSON)", Readers: clients, Gives: all, JSON: serving,
-			Marks: []string{
-				"/num_prompts", "/request_rate", "/max_concurrency", "/duration", "/completed", "/total_input_tokens",
-				"/request_throughput", "/output_throughput",
-			},
+			Marks: []string{"/num_prompts", "/request_rate", "/max_concurrency", "/duration", "/completed", "/total_input_tokens", "/request_throughput", "/output_throughput"},
 		},
 		{Name: "their table", Readers: clients, Gives: all, Cuts: true, Lines: func(t metric.Table, file string) LineReader { return &servingTable{metrics: t, file: file} }},
 		{Name: "perf_script_test_results.csv", Readers: []string{perfCSV}, Gives: []string{"name", "concurrency"}},
@@ -51,7 +48,7 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 		Lists: d.Lists(), Date: scalar(d, "/date").text,
 	}
 	if d.Has("/completed") && r.Completed == nil {
-		r.Problems = append(r.Problems, Problem{file, d.Line("/completed"), "completed is not a number of requests"})
+		r.spoil(d.Line("/completed"), "completed is not a number of requests")
 	}
 	if strings.HasPrefix(d.Text("/dataset_name"), "random") {
 		r.InputLen, r.OutputLen = d.Small("/random_input_len"), d.Small("/random_output_len")

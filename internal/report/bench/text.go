@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -44,7 +43,7 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 	}
 	var results []Result
 	for _, r := range readers {
-		results = append(results, r.End()...)
+		results = added(results, r.End()...)
 	}
 	slices.SortStableFunc(results, func(a, b Result) int { return cmp.Compare(a.Line, b.Line) })
 	log, err := iterations.Log()
@@ -57,9 +56,8 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 	return results, l.fault()
 }
 
-// servingTable finds the tables that the serving clients print. All that
-// descend from vLLM's first one print the same frame with slightly different
-// labels, so one reader does for TensorRT-LLM, bench_serving, vLLM and SGLang.
+// servingTable finds the tables that the serving clients print. All that descend from vLLM's first one print the same
+// frame with slightly different labels, so one reader does for TensorRT-LLM, bench_serving, vLLM and SGLang.
 type servingTable struct {
 	metrics metric.Table
 	file    string
@@ -102,9 +100,9 @@ func (t *servingTable) close(cut string) {
 		return
 	}
 	if cut != "" {
-		t.open.Problems = append(t.open.Problems, Problem{t.file, t.open.Line, cut})
+		t.open.spoil(t.open.Line, "%s", cut)
 	}
-	t.results = append(t.results, *t.open)
+	t.results = added(t.results, *t.open)
 	t.open = nil
 }
 
@@ -130,7 +128,7 @@ func (t *servingTable) between(text []byte, number int) {
 		}
 	case marker(text) != "":
 		if r := t.latest(); r != nil {
-			r.Problems = append(r.Problems, Problem{t.file, number, "the client says " + marker(text)})
+			r.spoil(number, "the client says %s", marker(text))
 		}
 	}
 }
@@ -158,7 +156,7 @@ func (t *servingTable) latest() *Result {
 // tableLine looks at a line inside a table.
 func (t *servingTable) tableLine(text []byte, number int) {
 	if m := marker(text); m != "" {
-		t.open.Problems = append(t.open.Problems, Problem{t.file, number, "the client says " + m})
+		t.open.spoil(number, "the client says %s", m)
 		return
 	}
 	for _, candidate := range starts(text) {
@@ -176,8 +174,8 @@ func (t *servingTable) tableLine(text []byte, number int) {
 	}
 }
 
-// starts are the places where the content of a line may begin: at its start,
-// behind srun's task label, behind time stamps and a progress bar.
+// starts are the places where the content of a line may begin: at its start, behind srun's task label, behind time
+// stamps and a progress bar.
 func starts(text []byte) [][]byte {
 	text = bytes.TrimSpace(text)
 	out := [][]byte{text}
@@ -196,8 +194,8 @@ func isRule(text []byte) bool {
 	return len(text) >= 20 && bytes.Trim(text, "=") == nil
 }
 
-// labelled splits "Mean TTFT (ms):    12.34" into a lower-case label with
-// single spaces and the first word of the value.
+// labelled splits "Mean TTFT (ms):    12.34" into a lower-case label with single spaces and the first word of the
+// value.
 func labelled(text []byte) (label, value string, ok bool) {
 	i := bytes.IndexByte(text, ':')
 	if i <= 0 || i > 80 {
@@ -241,12 +239,11 @@ func (t *servingTable) count(label, value string, number int) bool {
 	v, _ := parseNumber(value)
 	switch {
 	case !finite(v):
-		t.noNumber(r, label, value, number)
+		r.spoil(number, noNumber, label, value)
 	case counter == nil:
 		r.DurationS = &v
 	default:
-		// The larger of two statements about the number of requests is the one
-		// that a shortfall must not hide behind.
+		// The larger of two statements about the number of requests is the one that a shortfall must not hide behind.
 		n := int64(v)
 		*counter = Larger(*counter, &n)
 	}
@@ -261,10 +258,7 @@ func requestRate(value string) float64 {
 	return 0
 }
 
-// noNumber notes that a value is none: a problem of the point.
-func (t *servingTable) noNumber(r *Result, label, value string, number int) {
-	r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
-}
+const noNumber = "%s is %q, not a number"
 
 // sample takes a line of a table that is a metric.
 func (t *servingTable) sample(r *Result, label, value string, number int) bool {
@@ -275,7 +269,7 @@ func (t *servingTable) sample(r *Result, label, value string, number int) bool {
 	if v, ok := parseNumber(value); ok {
 		r.Add(m, v, number) // it knows what is to be made of nan
 	} else {
-		t.noNumber(r, label, value, number)
+		r.spoil(number, noNumber, label, value)
 	}
 	return true
 }
@@ -301,8 +295,8 @@ var (
 	done     = regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`)
 )
 
-// parseNamespace reads the argparse Namespace that the clients print first. The
-// lengths and the number of requests are printed whether they are used or not.
+// parseNamespace reads the argparse Namespace that the clients print first. The lengths and the number of requests are
+// printed whether they are used or not.
 func parseNamespace(text []byte) (p rundir.Point) {
 	numbers := map[string]*int{
 		"num_prompts": &p.Requests, "max_concurrency": &p.Concurrency, "random_input_len": &p.InputLen, "random_output_len": &p.OutputLen,
@@ -350,19 +344,18 @@ func parseNumber(s string) (v float64, ok bool) {
 // finite reports whether a number is a measurement.
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// Add takes a sample. A value that is not finite is no measurement: for a
-// metric that is judged it spoils the point, others are left out.
-// A second, different value of the same metric spoils the point too.
+// Add takes a sample. A value that is not finite is no measurement: for a metric that is judged it spoils the point,
+// others are left out. A second, different value of the same metric spoils the point too.
 func (r *Result) Add(m metric.Metric, v float64, line int) {
 	if !finite(v) {
 		if m.Gate {
-			r.Problems = append(r.Problems, Problem{r.File, line, fmt.Sprintf("%s is %v", m.Name, v)})
+			r.spoil(line, "%s is %v", m.Name, v)
 		}
 		return
 	}
 	if have, ok := r.Value(m.Name); ok {
 		if have != v {
-			r.Problems = append(r.Problems, Problem{r.File, line, fmt.Sprintf("%s is given twice: %v and %v", m.Name, have, v)})
+			r.spoil(line, "%s is given twice: %v and %v", m.Name, have, v)
 		}
 		return
 	}

@@ -70,6 +70,7 @@ type Score struct {
 	Value   float64 // in Unit
 	Unit    string  // % for shares, 1 for anything else (perplexity)
 	Samples int     // that the run evaluated; 0 = not given
+	Limited string  // what a text says of a limit of samples: None, a part of all; "" = nothing
 	LowerIs bool    // a lower value is better
 	Line    int
 }
@@ -84,11 +85,31 @@ func (r Result) Value(name string) (float64, bool) {
 	return 0, false
 }
 
+// Bounds of what is kept: of a file, and of what spoils one result, of which little tells all.
+const (
+	maxResults  = 10_000 // also of scores
+	maxProblems = 100
+)
+
+// added is a list with more, up to one more than may be.
+func added[T any](list []T, more ...T) []T {
+	return append(list, more[:min(len(more), maxResults+1-len(list))]...)
+}
+
+// spoil says what makes the point invalid.
+func (r *Result) spoil(line int, format string, args ...any) {
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, Problem{File: r.File, Line: line, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
 // Problem is something in a file that forbids to trust the point.
 type Problem struct {
 	File string
 	Line int
 	Text string
+
+	cause error
 }
 
 // String is file:line: text, without what is unknown.
@@ -105,6 +126,9 @@ func (p Problem) String() string {
 
 // Error makes a Problem an error.
 func (p Problem) Error() string { return p.String() }
+
+// Unwrap is what it was made of.
+func (p Problem) Unwrap() error { return p.cause }
 
 // StepResult is the log of one server as a result.
 func StepResult(log steps.Log, file string) Result {

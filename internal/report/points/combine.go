@@ -30,8 +30,8 @@ func Combine(results []bench.Result) []bench.Result {
 			out = append(out, r)
 		}
 	}
-	out = joined(out, func(a, b bench.Result) bool { return sameRun(a, b) && agrees(a, b) })
-	out = joined(out, func(a, b bench.Result) bool { return sameRun(a, b) && a.Format != b.Format })
+	out = joined(out, func(a, b *bench.Result) bool { return sameRun(a, b) && agrees(a, b) })
+	out = joined(out, func(a, b *bench.Result) bool { return a.Format != b.Format && sameRun(a, b) })
 	out = complete(out)
 	for _, g := range groups {
 		out = g.attach(out, len(groups) == 1)
@@ -40,9 +40,13 @@ func Combine(results []bench.Result) []bench.Result {
 }
 
 // joined merges the results that are of one run.
-func joined(results []bench.Result, one func(a, b bench.Result) bool) (out []bench.Result) {
+func joined(results []bench.Result, one func(a, b *bench.Result) bool) (out []bench.Result) {
 	for _, r := range results {
-		if i := slices.IndexFunc(out, func(o bench.Result) bool { return one(o, r) }); i >= 0 {
+		i := 0
+		for i < len(out) && !one(&out[i], &r) {
+			i++
+		}
+		if i < len(out) {
 			out[i] = merge(out[i], r)
 		} else {
 			out = append(out, r)
@@ -76,12 +80,12 @@ func complete(results []bench.Result) []bench.Result {
 }
 
 // sameRun reports whether two results may be of one run of one client: they took as long and did as much.
-func sameRun(a, b bench.Result) bool {
-	if !isPoint(a) || !isPoint(b) || a.DurationS == nil || b.DurationS == nil {
+func sameRun(a, b *bench.Result) bool {
+	if a.DurationS == nil || b.DurationS == nil || math.Abs(*a.DurationS-*b.DurationS) > rounded || !isPoint(*a) || !isPoint(*b) {
 		return false
 	}
 	equal := func(a, b *int64) bool { return a == nil || b == nil || *a == *b }
-	return math.Abs(*a.DurationS-*b.DurationS) <= rounded && agree(a.Concurrency, b.Concurrency) && agree(a.Rate, b.Rate) &&
+	return agree(a.Concurrency, b.Concurrency) && agree(a.Rate, b.Rate) &&
 		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens)
 }
 
@@ -95,7 +99,7 @@ const (
 func beyondRounding(v, w float64) bool { return math.Abs(v-w) > rounded+alike*math.Abs(v) }
 
 // agrees reports whether two results say the same of what both measured: to the last digit in one format.
-func agrees(a, b bench.Result) bool {
+func agrees(a, b *bench.Result) bool {
 	return !slices.ContainsFunc(b.Samples, func(s bench.Sample) bool {
 		v, ok := a.Value(s.Metric)
 		return ok && (beyondRounding(v, s.Value) || a.Format == b.Format && v != s.Value)

@@ -44,8 +44,9 @@ func (rd Reader) Only(name string) (_ Reader, err error) {
 
 // Bounds on what is read. An output directory holds tens of files; the log of a generation server may have gigabytes.
 const (
-	maxFiles = 10_000
-	maxSize  = 64 << 30
+	maxFiles   = 10_000
+	maxResults = 10_000
+	maxSize    = 64 << 30
 )
 
 // Gather reads all benchmark outputs among the files and below the directories given, which a person has named: links
@@ -165,7 +166,9 @@ func (g *gatherer) file(path string, named bool) {
 		return
 	}
 	results, err := g.rd.Read(f, path)
-	err = errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); len(g.found.Results)+len(results) > maxResults {
+		results, err = nil, fmt.Errorf("more than %d results in all files", maxResults)
+	}
 	if g.rd.logsSteps(path) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, bench.ErrUnrecognised)) {
 		// A server that logged no iteration is not passed over in silence.
 		g.found.Results = append(g.found.Results, bench.Result{Format: bench.FormatSteps, File: path, Steps: &steps.Log{Tokens: -1}})

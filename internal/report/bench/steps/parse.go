@@ -19,8 +19,7 @@ type row struct {
 	value                         float64 // ms; -1 = not a number (N/A)
 }
 
-// wordStep makes a line an iteration line. The order of its words differs
-// between versions.
+// wordStep makes a line an iteration line. The order of its words differs between versions.
 const wordStep = "prev_device_step_time"
 
 // parse reads a line; false = not an iteration line, for wordStep is not in it.
@@ -47,8 +46,7 @@ func parse(line []byte) (row, bool) {
 	return r, true
 }
 
-// behind yields what follows each occurrence of a word and one of the signs,
-// with spaces around the sign.
+// behind yields what follows each occurrence of a word and one of the signs, with spaces around the sign.
 func behind(line []byte, word, signs string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for found := true; found; {
@@ -71,8 +69,7 @@ func whole(line []byte, word, signs string) int64 {
 	return -1
 }
 
-// digits is the number that b begins with, and what follows; -1 = none. A number
-// too large for anything is none.
+// digits is the number that b begins with, and what follows; -1 = none. A number too large for anything is none.
 func digits(b []byte) (int64, []byte) {
 	rest := bytes.TrimLeft(b, "0123456789")
 	n, err := strconv.ParseInt(string(b[:len(b)-len(rest)]), 10, 64)

@@ -1,8 +1,7 @@
-// Package steps reads the device step time from the iteration log of a
-// generation server.
+// Package steps reads the device step time from the iteration log of a generation server.
 //
-// In: the lines of one log. Out: a Log, with the statistics of the rows that
-// count, or an error where a log has more of them than any run writes.
+// In: the lines of one log. Out: a Log, with the statistics of the rows that count, or an error where a log has more of
+// them than any run writes.
 package steps
 
 import (
@@ -11,8 +10,8 @@ import (
 	"slices"
 )
 
-// Stats are the statistics of the device step time, in ms. Std has one degree of
-// freedom less than rows; percentiles are interpolated linearly.
+// Stats are the statistics of the device step time, in ms. Std has one degree of freedom less than rows; percentiles
+// are interpolated linearly.
 type Stats struct {
 	Mean, Median, Std, P75, P99 float64
 }
@@ -29,12 +28,10 @@ type Log struct {
 
 // Scanner decides which iteration lines of a log count. The zero value is ready.
 //
-// Rows are the lines of iteration 5 and later with a numeric
-// prev_device_step_time. A row is left out if the line before it of the same
-// rank is the iteration before and scheduled no request, because the value
-// belongs to that idle iteration (docs/facts/trtllm.md#iteration-log). Of the rows only those
-// with the most frequent num_generation_tokens count, the larger one where two are equally frequent,
-// and all rows if none gives it.
+// Rows are the lines of iteration 5 and later with a numeric prev_device_step_time. A row is left out if the line
+// before it of the same rank is the iteration before and scheduled no request, because the value belongs to that idle
+// iteration (docs/facts/trtllm.md#iteration-log). Of the rows only those with the most frequent num_generation_tokens
+// count, the larger one where two are equally frequent, and all rows if none gives it.
 type Scanner struct {
 	ranks    map[int64]predecessor
 	byTokens map[int64][]float64
@@ -54,8 +51,7 @@ const (
 	maxKinds = 1 << 14 // ranks, token counts
 )
 
-// Line takes the next line of the log, number counted from 1, and reports
-// whether it is an iteration line.
+// Line takes the next line of the log, number counted from 1, and reports whether it is an iteration line.
 func (s *Scanner) Line(text []byte, number int) bool {
 	row, ok := parse(text)
 	if ok && s.err == nil {
@@ -100,9 +96,8 @@ func (s *Scanner) Log() (Log, error) {
 	return out, nil
 }
 
-// mode is the most frequent token count with its rows, the larger one of two
-// equally frequent. Rows without a token count (-1) only count when there are
-// no others.
+// mode is the most frequent token count with its rows, the larger one of two equally frequent. Rows without a token
+// count (-1) only count when there are no others.
 func (s *Scanner) mode() (int64, []float64) {
 	tokens, best := int64(-1), s.byTokens[-1]
 	for t, values := range s.byTokens {
