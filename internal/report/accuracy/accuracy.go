@@ -179,6 +179,8 @@ func (a Gate) unfit(s bench.Score) string {
 	switch {
 	case s.Samples > 0 && s.Samples < a.Samples:
 		return fmt.Sprintf("%s was measured with %d samples, and the gate is one for %d: run all of them, or give its num_samples", a.Task, s.Samples, a.Samples)
+	case s.Samples == 0 && s.Limited != "" && s.Limited != "None":
+		return fmt.Sprintf("%s was measured with a part of the samples (--limit %s), and the gate is one for %d: run all of them", a.Task, s.Limited, a.Samples)
 	case *a.HigherIsBetter && s.Value > 100:
 		return fmt.Sprintf("%s (%s, %s) is %.2f, which is no percentage", a.Task, s.Metric, s.Filter, s.Value)
 	default:
@@ -221,6 +223,9 @@ func (a Gate) check(scores []bench.Score) []Verdict {
 			op, v.Pass = "<=", s.Value <= threshold
 		}
 		v.Text = fmt.Sprintf("%s (%s, %s) is %.2f, required %s %.2f, expected %.2f", a.Task, s.Metric, s.Filter, s.Value, op, threshold, a.Expected)
+		if s.Samples == 0 && s.Limited == "" {
+			v.Text += fmt.Sprintf("; nothing says whether of all %d samples", a.Samples)
+		}
 		out = append(out, v)
 	}
 	if len(out) > 0 {

@@ -33,22 +33,22 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 			Samples: d.Small("/n-samples/" + task + "/effective"), Line: d.Line(pointer),
 		}
 		if s.Value, ok = d.Number(pointer); !ok || !finite(s.Value) {
-			r.Problems = append(r.Problems, Problem{File: file, Line: s.Line, Text: fmt.Sprintf("%s of %s is not a number", s.Metric, s.Task)})
+			r.spoil(s.Line, "%s of %s is not a number", s.Metric, s.Task)
 			continue
 		}
 		higher := "/higher_is_better/" + task + "/" + name
 		s.LowerIs = d.Has(higher) && !d.True(higher)
-		r.Accuracy = append(r.Accuracy, inPercent(s))
+		r.Accuracy = added(r.Accuracy, inPercent(s))
 	}
 	if len(r.Accuracy) == 0 {
-		r.Problems = append(r.Problems, Problem{File: file, Line: d.Line(""), Text: "the accuracy run has no result"})
+		r.spoil(r.Line, "the accuracy run has no result")
 	}
 	accuracySamples(t, &r)
 	return []Result{r}
 }
 
-// inPercent turns shares into percent. lm_eval prints both kinds alike; what is
-// not between 0 and 1, or known to be something else, stays as it is.
+// inPercent turns shares into percent. lm_eval prints both kinds alike; what is not between 0 and 1, or known to be
+// something else, stays as it is.
 func inPercent(s Score) Score {
 	s.Unit = "1"
 	if s.Value >= 0 && s.Value <= 1 && !notShare.MatchString(s.Metric) {
@@ -59,9 +59,12 @@ func inPercent(s Score) Score {
 
 var notShare = regexp.MustCompile("perplexity|bits_per_byte|bpb|loss|ppl")
 
-// accuracySamples adds one sample per task: of the filter and the metric that
-// stand first in preferred order, the last run of several.
+// accuracySamples adds one sample per task: of the filter and the metric that stand first in preferred order, the last
+// run of several.
 func accuracySamples(t metric.Table, r *Result) {
+	if len(r.Accuracy) > maxResults {
+		r.spoil(r.Line, "more than %d scores", maxResults)
+	}
 	filters, names := []string{"none", "strict-match", "flexible-extract"}, []string{"acc", "exact_match"}
 	rank := func(s Score) int { return 3*slices.Index(filters, s.Filter) + slices.Index(names, s.Metric) } // -1 = any other
 	best := map[string]Score{}
@@ -90,11 +93,19 @@ type scoreTable struct {
 	file    string
 	columns map[string]int
 	task    string
+	grouped bool   // a row is of several tasks
+	limit   string // of the samples of each task, by the line before the table; "" = there is no such line
 	result  *Result
 }
 
+// limited finds the limit in the line that lm_eval prints before its tables.
+var limited = regexp.MustCompile(`gen_kwargs: .*, limit: ([0-9.]+|None), num_fewshot: `)
+
 // Line takes a row of a table.
 func (s *scoreTable) Line(text []byte, number int) {
+	if m := limited.FindSubmatch(text); m != nil {
+		s.limit = string(m[1])
+	}
 	if bytes.IndexByte(text, '|') < 0 {
 		return
 	}
@@ -106,17 +117,22 @@ func (s *scoreTable) Line(text []byte, number int) {
 		s.result = &Result{Format: FormatLMEvalText, File: s.file, Line: number}
 	}
 	if err != nil {
-		s.result.Problems = append(s.result.Problems, Problem{File: s.file, Line: number, Text: err.Error()})
+		s.result.spoil(number, "%v", err)
 		return
 	}
 	score.Line = number
-	s.result.Accuracy = append(s.result.Accuracy, score)
+	s.result.Accuracy = added(s.result.Accuracy, score)
 }
 
 // End is the result, if there was a table.
 func (s *scoreTable) End() []Result {
 	if s.result == nil {
 		return nil
+	}
+	for i := range s.result.Accuracy {
+		if a := &s.result.Accuracy[i]; s.grouped && a.Samples > 0 { // the limit is that of each task
+			a.Samples, a.Limited = 0, ""
+		}
 	}
 	accuracySamples(s.metrics, s.result)
 	return []Result{*s.result}
@@ -130,7 +146,7 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 		return Score{}, false, nil
 	}
 	if first := strings.ToLower(cells[0]); first == "tasks" || first == "groups" {
-		s.columns, s.task = map[string]int{}, ""
+		s.columns, s.task, s.grouped = map[string]int{}, "", s.grouped || first == "groups"
 		for i, c := range cells {
 			s.columns[strings.ToLower(c)] = i
 		}
@@ -147,9 +163,12 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 		return ""
 	}
 	if task := strings.TrimLeft(cells[0], "- "); task != "" {
-		s.task = task
+		s.task, s.grouped = task, s.grouped || task != cells[0]
 	}
-	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric")}
+	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), Limited: s.limit}
+	if n, ok := parseNumber(s.limit); ok && n >= 1 {
+		out.Samples = int(min(n, math.MaxInt32))
+	}
 	if value > 0 {
 		out.LowerIs = strings.Contains(cells[value-1], "↓")
 	}

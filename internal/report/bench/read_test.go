@@ -109,6 +109,49 @@ func TestJSONFaultsNameTheLine(t *testing.T) {
 	}
 }
 
+// What a hostile file holds is bounded, and told.
+func TestBoundedResults(t *testing.T) {
+	t.Parallel()
+	const many = 10_500
+	rows, tables, scores := strings.Builder{}, strings.Builder{}, strings.Builder{}
+	rows.WriteString("test_name,perf_metric,metric_type\n")
+	scores.WriteString("|Tasks|Metric|   |Value|\n")
+	for i := range many {
+		fmt.Fprintf(&rows, "t%d,1,TOKEN_THROUGHPUT\n", i)
+		tables.WriteString("==== Serving Benchmark Result ====\n")
+		fmt.Fprintf(&scores, "|t%d|acc|↑|0.5|\n", i)
+	}
+	for name, text := range map[string]string{"rows": rows.String(), "tables": tables.String()} {
+		got, err := Reader{}.Read(strings.NewReader(text), "x")
+		require.ErrorContains(t, err, "more than 10000 results", name)
+		require.Len(t, got, 10_000, name)
+	}
+	got, err := Reader{}.Read(strings.NewReader(scores.String()), "x")
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(got[0].Problems), "more than 10000 scores")
+	got, err = Reader{}.Read(strings.NewReader("==== Serving Benchmark Result ====\n"+strings.Repeat("!FAILED REQUESTS!\n", many)), "x")
+	require.NoError(t, err)
+	require.Len(t, got[0].Problems, 100)
+}
+
+// lm_eval's table says of how many samples it is, by the line before it.
+func TestLimitOfATable(t *testing.T) {
+	t.Parallel()
+	const header, table = "local-completions (model=x), gen_kwargs: (None), limit: %s, num_fewshot: None, batch_size: 1\n",
+		"|Tasks|Version|Filter|n-shot|Metric|   |Value|   |Stderr|\n|gsm8k|3|none|5|exact_match|↑  |0.9454|±  |0.0063|\n"
+	for text, want := range map[string]Score{
+		table:                               {},
+		fmt.Sprintf(header, "None") + table: {Limited: "None"},
+		fmt.Sprintf(header, "10.0") + table: {Limited: "10.0", Samples: 10},
+		fmt.Sprintf(header, "0.1") + table:  {Limited: "0.1"},
+		fmt.Sprintf(header, "10.0") + table + "| - gsm8k_cot|3|none|5|acc|↑|0.5|±|0.1|\n": {},
+	} {
+		got, err := Reader{}.Read(strings.NewReader(text), "x")
+		require.NoError(t, err)
+		require.Equal(t, want, Score{Limited: got[0].Accuracy[0].Limited, Samples: got[0].Accuracy[0].Samples}, text)
+	}
+}
+
 // Memory must not grow with what a file holds beside its summary. Not parallel:
 // it looks at the heap of the process.
 func TestBoundedMemory(t *testing.T) {
