@@ -81,12 +81,12 @@ func complete(results []bench.Result) []bench.Result {
 
 // sameRun reports whether two results may be of one run of one client: they took as long and did as much.
 func sameRun(a, b *bench.Result) bool {
-	if a.DurationS == nil || b.DurationS == nil || math.Abs(*a.DurationS-*b.DurationS) > rounded || !isPoint(*a) || !isPoint(*b) {
+	if a.DurationS == nil || b.DurationS == nil || math.Abs(*a.DurationS-*b.DurationS) > rounded {
 		return false
 	}
 	equal := func(a, b *int64) bool { return a == nil || b == nil || *a == *b }
 	return agree(a.Concurrency, b.Concurrency) && agree(a.Rate, b.Rate) &&
-		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens)
+		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens) && isPoint(*a) && isPoint(*b)
 }
 
 // What the same number may differ by in two outputs of one run: tables round to 0.01 of a unit, and clients compute
