@@ -206,6 +206,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return err
 	}
 	defer rep.Close()
+	rep.Begins(r.run)
 	rep.CopyTo, rep.Pages, rep.Driven, rep.Mode = d.flags.copyTo, d.flags.pages, true, r.run.Build.Mode
 	s.driven = true
 	if !exists(r.dir.RunFile()) { // it begins now: what it knows is fixed in its plans

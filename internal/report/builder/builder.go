@@ -72,6 +72,9 @@ type Builder struct {
 	mu     sync.Mutex // several attempts may end at the same time
 	loader load.Loader
 	known  *rundir.Run // the run's record as its caller knows it
+	begun  *rundir.Run // and as its driver began it
+
+	runs map[string]sessionRun // that gave a measurement, by their directories
 
 	// ReadConfirmed is set where nobody drives the run: what paired sessions said of its regressions is read from its
 	// directory. It is believed as far as their reports say the same, and of a pull request's run never.
@@ -82,12 +85,23 @@ type Builder struct {
 // New begins a session on a run directory.
 func New(dir rundir.Dir, o Options) *Builder {
 	o.Policy.Judged = !o.PerfOff && !o.Setup.Policy.FunctionalOnly
-	return &Builder{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps, Mask: o.Mask, Plans: o.Plans}}
+	return &Builder{o: o, runs: map[string]sessionRun{}, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps, Mask: o.Mask, Plans: o.Plans}}
 }
 
 // Recorded takes the run's record from whoever knows it: it is not read again. That of a run that is over comes from
 // its driver, since jobs can write the file.
 func (s *Builder) Recorded(run rundir.Run) { s.known = &run }
+
+// Begins takes the run's record as its driver begins it: attempts that end on the way are decided by it, and by what
+// the driver says of them.
+func (s *Builder) Begins(run rundir.Run) { s.begun = &run }
+
+func (s *Builder) driven() (rundir.Run, error) {
+	if s.begun != nil {
+		return *s.begun, nil
+	}
+	return s.recorded()
+}
 
 func (s *Builder) recorded() (rundir.Run, error) {
 	if s.known != nil {
@@ -235,7 +249,7 @@ func (s *Builder) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 // second value is why another repetition of the same commit would settle its verdict,
 // "" where none would.
 func (s *Builder) DecideCase(ctx context.Context, slug string, history []rundir.Attempt) (r report.CaseReport, repeat string, err error) {
-	run, err := s.loader.Run()
+	run, err := s.driven()
 	if err != nil {
 		return r, "", err
 	}

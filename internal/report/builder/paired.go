@@ -23,7 +23,7 @@ import (
 // Answer says what a session is to do after the runs that have ended so far: the driver's answer to the agent. It is
 // the same function of the same measurements that the report is made of in the end.
 func (s *Builder) Answer(_ context.Context, slug string, a rundir.Attempt, ended []rundir.RunEnd) (rundir.Answer, error) {
-	run, err := s.loader.Run()
+	run, err := s.driven()
 	if err != nil {
 		return rundir.Answer{}, err
 	}
@@ -84,14 +84,15 @@ func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 	var good []ab.Run
 	var known outputs
 	read := func(end rundir.RunEnd) ab.Run {
-		run, loaded, parts, scores := s.sessionRun(c, dir, end)
-		run.Problems = append(run.Problems, known.add(parts)...)
+		one := s.sessionRun(c, dir, end)
+		run := one.Run
+		run.Problems = slices.Concat(run.Problems, known.add(one.gave))
 		if len(run.Problems) == 0 {
 			good = append(good, run)
 			if end.Run.Build == rundir.HeadBuild {
-				out.scores = append(out.scores, scores...)
+				out.scores = append(out.scores, one.scores...)
 			}
-			out.seen = append(out.seen, suspect.Run{Name: path.Base(run.Name), B: end.Run.Build == rundir.HeadBuild, Seen: loaded.Machine})
+			out.seen = append(out.seen, suspect.Run{Name: path.Base(run.Name), B: end.Run.Build == rundir.HeadBuild, Seen: one.seen})
 		}
 		return run
 	}
@@ -127,19 +128,45 @@ func (s *Builder) seriesOf(c results.Case, good []ab.Run) []ab.Series {
 	return out
 }
 
-// sessionRun reads one run of a session, loaded as an attempt of its own, with what its client gave each time it ran.
-func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) (run ab.Run, loaded results.Attempt, gave outputs, scores []bench.Score) {
+// sessionRun is one run of a session, with what its client gave each time it ran.
+type sessionRun struct {
+	ab.Run
+	seen   *machine.Seen
+	gave   outputs
+	scores []bench.Score
+}
+
+// sessionRun reads one run of a session, one that gave a measurement once: each answer asks for all runs before it.
+func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) sessionRun {
+	at := string(dir.Run(end.Run.Index))
 	s.mu.Lock()
-	loaded = s.loader.SessionRun(c.Plan, dir, end)
+	kept, ok := s.runs[at]
+	s.mu.Unlock()
+	if ok {
+		return kept
+	}
+	one := s.readRun(c, dir, end)
+	if len(one.Problems) == 0 {
+		s.mu.Lock()
+		s.runs[at] = one
+		s.mu.Unlock()
+	}
+	return one
+}
+
+// readRun reads one run of a session, loaded as an attempt of its own.
+func (s *Builder) readRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) sessionRun {
+	s.mu.Lock()
+	loaded := s.loader.SessionRun(c.Plan, dir, end)
 	s.mu.Unlock()
 	name, err := filepath.Rel(string(s.loader.Dir), string(dir.Run(end.Run.Index)))
 	if err != nil {
 		name = string(dir.Run(end.Run.Index))
 	}
-	run = ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
+	run := ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
 	if moved := movedOn(c.Plan, end.Run, loaded.Machine); moved != "" {
 		run.Problems = []string{moved}
-		return run, loaded, nil, nil
+		return sessionRun{Run: run}
 	}
 	e := results.ConcludeRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
 	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
@@ -151,7 +178,7 @@ func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 				break
 			}
 		}
-		return run, loaded, nil, nil
+		return sessionRun{Run: run}
 	}
 	parts := timesOf(c.Plan, loaded)
 	m := s.measure(c, parts)
@@ -166,7 +193,7 @@ func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 	if len(run.Values) == 0 && len(run.Problems) == 0 {
 		run.Problems = []string{"it measured nothing"}
 	}
-	return run, loaded, outputsOf(run.Name, parts, m.measurements), m.scores
+	return sessionRun{run, loaded.Machine, outputsOf(run.Name, parts, m.measurements), m.scores}
 }
 
 // movedOn is why a run of base was of another build than the plan says, "" = it was not, or nobody knows: hours may lie
