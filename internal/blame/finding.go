@@ -36,7 +36,7 @@ func (c *analysis) findingOn(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	case e.OOM:
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
-	case notSetUp(e, c.lines[e.Role]) && !(matched && rule.Class == Infra):
+	case notSetUp(e, c.lines[e.Role]) && (!matched || rule.Class != Infra):
 		f.Class, f.Rule, f.Why, f.Line = Infra, "not-set-up", "what comes before the role's command failed (workload.setup, its directory, programs, secrets, addresses); nothing of it has run", line
 		f.BadNodes = c.nodesOf(e)
 	case judged && matched && rule.Class == Infra:

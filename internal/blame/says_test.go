@@ -75,11 +75,13 @@ func TestNotSetUp(t *testing.T) {
 		{"no directory", "not-set-up", "ci-disagg: cannot enter the workload's directory /llm", []string{"ci-disagg: cannot enter the workload's directory /llm"}, blame.Infra},
 		{
 			"a command that is not there", "not-set-up", "role.sh: line 9: module: command not found",
-			[]string{"role.sh: line 9: module: command not found", "ci-disagg: workload.setup: exit 127 of: module load cuda"}, blame.Infra,
+			[]string{"role.sh: line 9: module: command not found", "ci-disagg: workload.setup: exit 127 of: module load cuda"},
+			blame.Infra,
 		},
 		{
 			"an infrastructure of its own", "disk-full", "cp: cannot create 'x': No space left on device",
-			[]string{"cp: cannot create 'x': No space left on device", "ci-disagg: workload.setup: exit 1 of: cp y x"}, blame.Infra,
+			[]string{"cp: cannot create 'x': No space left on device", "ci-disagg: workload.setup: exit 1 of: cp y x"},
+			blame.Infra,
 		},
 		{"a program's own 78", "nothing-proven", "ERROR: bad configuration", []string{"ERROR: bad configuration"}, blame.Unknown},
 	}

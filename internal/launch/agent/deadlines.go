@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,16 +50,23 @@ func (m *machine) deadlines(e event) {
 		}
 		stays := m.count(func(r role) bool { return r.live() && !r.stopsWithClient() })
 		if spent >= bound && stays > 0 {
-			why, cause := fmt.Sprintf("servers did not leave by themselves within %v", bound), blame.Event{}
-			if i := slices.IndexFunc(m.roles, func(r role) bool { return r.live() && m.isClient(r) }); i >= 0 && !m.failed {
-				why = fmt.Sprintf("it had not ended within %s after it said that it was through", within(bound, "budgets.drain"))
-				cause = blame.Event{Role: m.roles[i].name, Kind: blame.Hang, At: e.at, Text: why}
-			}
-			m.begin(e.at, why, 0, cause)
+			cause := m.staying(e.at, bound)
+			m.begin(e.at, cmp.Or(cause.Text, fmt.Sprintf("servers did not leave by themselves within %v", bound)), 0, cause)
 			m.ending.soft = !m.failed && cause.Kind == ""
 		}
 	default: // nothing runs in the others
 	}
+}
+
+// staying is the client's part in it that somebody has not left within the bound: one that said that it was through,
+// and stays, has hung.
+func (s state) staying(at time.Time, bound time.Duration) blame.Event {
+	for _, r := range s.roles {
+		if r.live() && s.isClient(r) && !s.failed {
+			return blame.Event{Role: r.name, Kind: blame.Hang, At: at, Text: fmt.Sprintf("it had not ended within %s after it said that it was through", within(bound, "budgets.drain"))}
+		}
+	}
+	return blame.Event{}
 }
 
 // listTimeout is what bounds a test without a budget of its own.
@@ -120,10 +128,7 @@ func (m *machine) notReady(e event, bound string) {
 			continue
 		}
 		late = append(late, r.name)
-		lacks := ""
-		if i < len(e.lacks) {
-			lacks = e.lacks[i]
-		}
+		lacks := slices.Concat(e.lacks, make([]string, len(m.roles)))[i]
 		m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NotReady, At: e.at, Text: bound, Lacks: lacks})
 	}
 	m.begin(e.at, fmt.Sprintf("not ready within %s: %s", bound, strings.Join(late, " ")), 0,

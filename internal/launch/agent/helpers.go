@@ -194,10 +194,7 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 		if i < 0 || s.roles[i].loading(seen, n) || s.roles[i].optional || s.afterEnd(s.roles[i], e) || node.Again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
 			continue // or it is known: told again, or what the attempt ended for
 		}
-		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal}
-		if nodes := s.roles[i].nodes; len(nodes) > 0 {
-			ev.Node = nodes[0]
-		}
+		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal, Node: slices.Concat(s.roles[i].nodes, []string{""})[0]}
 		switch e.What {
 		case rundir.NodeEnded:
 			ev.Kind = blame.ServerGone

@@ -182,10 +182,8 @@ func (v *supervisor) epilogue(roles []rundir.RoleRecord, end *rundir.AgentEnd) {
 
 // statusLine says once a minute where things stand.
 func (v *supervisor) statusLine(now time.Time) {
-	if every := cmp.Or(v.o.StatusEvery, time.Minute); v.statusAt.IsZero() || now.Sub(v.statusAt) < every {
-		if v.statusAt.IsZero() {
-			v.statusAt = now
-		}
+	v.statusAt = cmp.Or(v.statusAt, now)
+	if now.Sub(v.statusAt) < cmp.Or(v.o.StatusEvery, time.Minute) {
 		return
 	}
 	v.statusAt = now
