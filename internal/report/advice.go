@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -145,14 +144,10 @@ func (a Advice) readLog(c CaseReport) string {
 
 // show is how somebody looks at a file of the run directory, from a line on.
 func (a Advice) show(file string, line int) string {
-	from := ""
-	if line > 1 {
-		from = fmt.Sprintf(" +%d", line)
-	}
 	if a.Pages != "" {
-		return "# " + words.OnWeb(a.Pages, file) + from
+		return words.Look(a.Pages, file, line)
 	}
-	return "less" + from + " " + command(filepath.Join(a.RunDir, file))
+	return "less" + words.FromLine(line) + " " + command(filepath.Join(a.RunDir, file))
 }
 
 // again runs the cases once more that the infrastructure stopped. What sbatch has

@@ -27,7 +27,7 @@ func TestAnswersReadEachRunOnce(t *testing.T) {
 	first, err := s.Answer(t.Context(), "tiny", rundir.Attempt{Attempt: 1}, ended[:7])
 	require.NoError(t, err)
 	for _, end := range ended[:7] {
-		require.NoError(t, os.RemoveAll(string(attempt.Run(end.Run.Index).Output())))
+		require.NoError(t, os.RemoveAll(attempt.Run(end.Run.Index).Output()))
 	}
 	again, err := s.Answer(t.Context(), "tiny", rundir.Attempt{Attempt: 1}, ended[:7])
 	require.NoError(t, err)

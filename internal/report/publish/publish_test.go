@@ -27,6 +27,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -358,7 +359,7 @@ func TestSummaryLinksTheArtifacts(t *testing.T) {
 	d := crashDocument()
 	require.NotContains(t, Summary(d), "artifact/")
 	d.Pages = "https://ci/job/7/artifact/copy/"
-	d.Next = "# https://ci/job/7/artifact/copy/cases/x/slurm.out +12"
+	d.Next = words.Look(d.Pages, "cases/x/slurm.out", 12)
 	s := Summary(d)
 	c := report.WorstFirst(d.Cases)[0]
 	file := report.AttemptPath(c, *report.FailedAttempt(c)) + "/" + c.Finding.Line.File

@@ -191,12 +191,11 @@ func summaryDoubts(all []string) string {
 // summaryEnd is where to look on.
 func summaryEnd(d report.Report) string {
 	var b strings.Builder
-	if shown, ok := strings.CutPrefix(d.Next, "# "+d.Pages); ok && d.Pages != "" { // a file of the copy, and a line
-		file, line, _ := strings.Cut(shown, " +")
+	if file, line, ok := words.Looked(d.Pages, d.Next); ok {
 		if line != "" {
 			line = " line " + look.Markdown(line)
 		}
-		fmt.Fprintf(&b, "Next: <%s>%s\n\n", linkTarget(d.Pages+file), line)
+		fmt.Fprintf(&b, "Next: <%s>%s\n\n", linkTarget(file), line)
 	} else if d.Next != "" && len(d.Next) < 2000 && !strings.Contains(d.Next, "`") {
 		fmt.Fprintf(&b, "Next, where the run directory is: `%s`\n\n", look.OneLine(d.Next, 2000))
 	}
