@@ -18,10 +18,11 @@ import (
 // cancelOptions are the flags of cancel.
 type cancelOptions struct {
 	findFlags
-	config  string
-	reason  string
-	patient bool
-	output  string
+	config      string
+	reason      string
+	patient     bool
+	interrupted bool
+	output      string
 }
 
 // AddFlags registers the flags.
@@ -30,7 +31,9 @@ func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
 	addConfigFlag(f, &o.config, "config that --run-id is looked up with, and that says, too, where a login node is")
 	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
 	cmdline.AddOutput(f, &o.output)
-	f.BoolVar(&o.patient, "patient", false, "wait also for a job that is just being submitted")
+	f.BoolVar(&o.patient, "patient", false, "wait for up to four minutes, not two")
+	f.BoolVar(&o.interrupted, "interrupted", false, "what a driver that is told to stop leaves to do: resume goes on with the cases")
+	_ = f.MarkHidden("interrupted") // a driver starts it
 }
 
 func newCancelCmd(h host) *cobra.Command {
@@ -44,7 +47,8 @@ to its report; where none is, cancel writes down how the jobs ended. 'ci-disagg
 resume' goes on with cases that were never launched.
 
 It returns when the jobs are gone and says of each what became of it. It exits 0
-when none is left, and 3 when one is after two minutes, or cannot be asked for.`,
+when none is left, and 3 when one is after two minutes (four, where it is just
+being submitted), or cannot be asked for.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runCancel(cmd, h, o, args) },
 	}
@@ -66,7 +70,7 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 	}
 	defer d.Close()
 	ended, err := runs.Cancel(cmd.Context(), runs.CancelOptions{
-		Access: d.Access(), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient,
+		Access: d.Access(), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient, Interrupted: o.interrupted,
 	})
 	if err != nil {
 		return &exit.Error{Code: exit.Infra, Err: err}

@@ -79,7 +79,7 @@ func (d *driver) helper() {
 		return
 	}
 	_, err := proc.Detach(proc.Command{
-		Argv: []string{d.o.Self, "cancel", "--reason", "interrupted", "--patient", string(d.o.Dir)},
+		Argv: []string{d.o.Self, "cancel", "--reason", "interrupted", "--interrupted", string(d.o.Dir)},
 		Dir:  "/", Env: proc.WithoutStore(proc.WithoutJenkins(d.o.Environ)),
 	}, filepath.Join(string(d.o.Dir), "cancel.log"))
 	if err != nil {

@@ -87,7 +87,7 @@ func driveMain(args []string) int {
 
 func cancelMain(args []string) int {
 	_, err := runs.Cancel(context.Background(), runs.CancelOptions{
-		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, Dir: rundir.Dir(args[len(args)-1]), Reason: "interrupted", Patient: true,
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, Dir: rundir.Dir(args[len(args)-1]), Reason: "interrupted", Interrupted: true,
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -255,6 +255,17 @@ func (l *Lease) Release(detached bool) error {
 	return l.write(mine)
 }
 
+// Return puts the lease back that ours took the place of: the run is whose it was.
+func (l *Lease) Return(held rundir.Lease) error {
+	if err := l.Check(); err != nil {
+		if errors.Is(err, ErrLost) {
+			return nil
+		}
+		return err
+	}
+	return rundir.WriteJSON(l.file, held)
+}
+
 // Keep renews the lease until ctx ends; beat is called each time. lost is called once, when another driver
 // has taken over or no sign of life could be written for too long: whoever takes
 // over must find us silent.

@@ -19,10 +19,10 @@ type CancelOptions struct {
 	Reason string
 	// Wait waits until every job is gone and, where no driver sees to that, writes
 	// down how it ended.
-	Wait bool
-	// Patient is Wait, also for a submission that may still be on its way: what a
-	// driver that is about to be killed leaves to do.
-	Patient bool
+	Wait    bool
+	Patient bool // waits longer: for whatever a submission may still make
+	// Interrupted is Wait and Patient for a driver that is about to be killed: resume goes on with the cases.
+	Interrupted bool
 }
 
 // JobEnd is one job that Cancel dealt with.
@@ -43,10 +43,14 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	if err := rundir.ReadJSON(o.Dir.RunFile(), &run); err != nil {
 		return nil, fmt.Errorf("not a run directory: %w", err)
 	}
+	cause := rundir.CauseRequested
+	if o.Interrupted {
+		o.Patient, cause = true, rundir.CauseInterrupted
+	}
 	open, unread := Open(o.Dir) // a record that cannot be read must not keep the other jobs alive
 	o.Access = o.Complete()
 	// Both at once: a live driver must not put other jobs in the place of these, and these must not wait for a disk.
-	request := rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseRequested}
+	request := rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled, Cause: cause}
 	asked := make(chan error, 1)
 	go func() { asked <- rundir.WriteJSON(o.Dir.CancelFile(), request) }()
 	for i := range open {
@@ -112,7 +116,7 @@ func (o CancelOptions) chaseFound(ctx context.Context, open []JobEnd) (found boo
 // chase goes on cancelling until the job is over, or certainly never was.
 func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 	begun, bound := o.Now(), 2*time.Minute
-	if o.Patient {
+	if o.Patient || e.Job.ID == "" { // its sbatch may still be out, whatever has become of its driver
 		bound = jobs.SubmitBound + time.Minute
 	}
 	seen := e.Job.ID != ""
@@ -135,9 +139,6 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 		case known && !was.gone:
 			seen = true
 			o.cancelAgain(ctx, e.Job, was.id)
-		case known && !o.Patient:
-			e.Err, e.What = nil, "not submitted yet, as far as can be seen"
-			return
 		}
 		if o.Now().Sub(begun) > bound {
 			e.Err = errors.Join(e.Err, was.err, fmt.Errorf("it is still there after %v", bound))

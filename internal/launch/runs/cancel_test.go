@@ -70,6 +70,7 @@ func TestCancelEndsAJobThatComesWhileItLooks(t *testing.T) {
 		"a helper of a driver that was shot":       {1, CancelOptions{Patient: true, Wait: true}},
 		"it comes when its end is written down":    {2, CancelOptions{Wait: true}},
 		"it comes while its end is asked for, too": {1, CancelOptions{Wait: true}},
+		"nobody drives it, and it comes late":      {5, CancelOptions{Wait: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,6 +81,25 @@ func TestCancelEndsAJobThatComesWhileItLooks(t *testing.T) {
 			require.FileExists(t, r.cancelled, "the job goes on: %+v", open)
 			require.NotContains(t, open[0].What, "never")
 		})
+	}
+}
+
+// What a driver that is told to stop leaves to its helper comes again with resume; what a user ends does not.
+func TestCancelSaysForWhatReason(t *testing.T) {
+	t.Parallel()
+	for interrupted, cause := range map[bool]rundir.CancelCause{true: rundir.CauseInterrupted, false: rundir.CauseRequested} {
+		r := newSubmitting(t, 1000)
+		var j rundir.Job
+		require.NoError(t, rundir.ReadJSON(r.attempt.JobFile(), &j))
+		j.Intent = j.Intent.Add(-2 * jobs.SubmitBound)
+		require.NoError(t, rundir.WriteJSON(r.attempt.JobFile(), j))
+		_, err := Cancel(context.Background(), CancelOptions{Access: r.access, Dir: r.dir, Reason: "enough", Wait: true, Interrupted: interrupted})
+		require.NoError(t, err)
+		var o rundir.AttemptOutcome
+		require.NoError(t, rundir.ReadJSON(r.attempt.OutcomeFile(), &o))
+		require.Equal(t, rundir.OutcomeCancelled, o.Outcome)
+		require.NoError(t, rundir.ReadJSON(r.attempt.JobFile(), &j))
+		require.Equal(t, cause, j.Cancel.Cause)
 	}
 }
 

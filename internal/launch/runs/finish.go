@@ -36,24 +36,75 @@ func Finish(ctx context.Context, a Access, dir rundir.Dir) (left int, err error)
 		}
 		return 0, unread
 	}
-	l, err := lease.Acquire(ctx, dir, a.Now, func() {})
-	if err != nil {
-		return len(open), errors.Join(errDriven, err)
-	}
-	detached := held != nil && held.Released != nil && held.Detached
-	defer func() { err = errors.Join(err, l.Release(detached && left > 0)) }()
 	seen, err := a.ask(ctx, open)
 	if err != nil {
 		return len(open), errors.Join(unread, err)
 	}
+	var known []ending
 	for _, e := range open {
-		done, err := a.finish(ctx, dir, e, seen)
+		end, ok, err := a.conclude(ctx, dir, e, seen)
 		unread = errors.Join(unread, err)
-		if !done {
-			left++
+		if ok {
+			known = append(known, end)
 		}
 	}
-	return left, unread
+	if len(known) == 0 { // a driver may come back, or resume come: there is no reason to take the run over
+		return len(open), unread
+	}
+	left, err = record(ctx, a, dir, known, len(open))
+	return left, errors.Join(unread, err)
+}
+
+// record writes down what is known of the open attempts of a run, as its driver for that moment, and gives how many are
+// open still. As long as one is, the run stays whose it was.
+func record(ctx context.Context, a Access, dir rundir.Dir, known []ending, open int) (left int, err error) {
+	held, err := lease.Read(dir.LeaseFile())
+	if err != nil {
+		return open, err
+	}
+	l, err := lease.Acquire(ctx, dir, a.Now, func() {})
+	if err != nil {
+		return open, errors.Join(errDriven, err)
+	}
+	defer func() {
+		if left > 0 && held != nil {
+			err = errors.Join(err, l.Return(*held))
+		} else {
+			err = errors.Join(err, l.Release(false))
+		}
+	}()
+	left = open
+	for _, e := range known {
+		written := e.write()
+		if err = errors.Join(err, written); written == nil && e.outcome != nil {
+			left--
+		}
+	}
+	return left, err
+}
+
+// ending is how an open attempt ended, or only the id that its job was found under.
+type ending struct {
+	JobEnd
+	job     rundir.Job
+	outcome *rundir.AttemptOutcome // nil: it goes on
+}
+
+// write writes it down, and first who had asked for the end: resume goes by that.
+func (e ending) write() error {
+	if exists(e.Attempt.OutcomeFile()) {
+		return nil // a driver came and went
+	}
+	if e.outcome == nil || e.outcome.Outcome == rundir.OutcomeCancelled && e.Job.Cancel == nil && e.job.Cancel != nil {
+		if err := rundir.WriteJSON(e.Attempt.JobFile(), e.job); err != nil || e.outcome == nil {
+			return err
+		}
+	}
+	var left error
+	if e.job.Backend == rundir.BackendLocal {
+		left = jobs.KillLeft(e.job)
+	}
+	return errors.Join(left, rundir.WriteJSON(e.Attempt.OutcomeFile(), *e.outcome))
 }
 
 // answers are what Slurm says of the open jobs of a run.
@@ -103,36 +154,38 @@ func (a Access) ask(ctx context.Context, open []JobEnd) (answers, error) {
 // forgets a job five minutes after its end, and accounting may trail.
 const settled = 15 * time.Minute
 
-// finish writes down how one attempt ended, as far as that is known.
-func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (bool, error) {
+// conclude says how one attempt ended, or what else is to be written down of it; false = nothing.
+func (a Access) conclude(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (ending, bool, error) {
 	j := e.Job
 	if j.ID == "" && j.Backend != rundir.BackendLocal {
 		over := a.SubmissionOver(j) // asked first, as in chase
 		found, ok, err := a.backend(j).Find(ctx, j)
 		switch {
 		case err != nil:
-			return false, err
+			return ending{}, false, err
 		case ok:
 			j.ID = found.ID
-			return false, rundir.WriteJSON(e.Attempt.JobFile(), j) // the next look has its rows
+			return ending{JobEnd: e, job: j}, true, nil // the next look has its rows
 		case !over:
-			return false, nil
+			return ending{}, false, nil
 		}
-		return true, rundir.WriteJSON(e.Attempt.OutcomeFile(), neverSubmitted(dir, j, a.Now()))
+		if c, ok := dir.CancelledAfter(j.Intent); ok && j.Cancel == nil {
+			j.Cancel = &c
+		}
+		o := neverSubmitted(j, a.Now())
+		return ending{JobEnd: e, job: j, outcome: &o}, true, nil
 	}
 	f, stands, err := a.facts(ctx, dir, e, seen)
 	if err != nil {
-		return false, err
+		return ending{}, false, err
 	}
 	a.askNodes(ctx, &f)
 	r := outcome.Resolve(f)
 	if !r.Done || r.Cancel != "" && a.Now().Sub(j.Intent) < settled {
-		return false, nil
+		return ending{}, false, nil
 	}
-	if j.Backend == rundir.BackendLocal {
-		err = jobs.KillLeft(j)
-	}
-	return true, errors.Join(err, rundir.WriteJSON(e.Attempt.OutcomeFile(), outcome.Planted(outcome.Record(r, j, f.Agent, a.Now()), stands)))
+	o := outcome.Planted(outcome.Record(r, j, f.Agent, a.Now()), stands)
+	return ending{JobEnd: e, job: f.Job, outcome: &o}, true, nil
 }
 
 // askNodes asks sinfo what a driver would ask while the job's end is new: whether one of its nodes ended it. As long as
@@ -227,10 +280,10 @@ func endedBefore(row *slurm.AcctRow, c rundir.Cancel) bool {
 }
 
 // neverSubmitted is how an attempt ended that never became a job.
-func neverSubmitted(dir rundir.Dir, j rundir.Job, at time.Time) rundir.AttemptOutcome {
+func neverSubmitted(j rundir.Job, at time.Time) rundir.AttemptOutcome {
 	r := outcome.NotSubmitted("its driver died first", outcome.KindNotSubmitted, at)
-	if c, ok := dir.CancelledAfter(j.Intent); ok {
-		r.Outcome, r.Reason, r.Finding = rundir.OutcomeCancelled, c.Reason, nil
+	if j.Cancel != nil {
+		r.Outcome, r.Reason, r.Finding = rundir.OutcomeCancelled, j.Cancel.Reason, nil
 	}
 	return outcome.Record(r, j, nil, at)
 }

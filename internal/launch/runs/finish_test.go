@@ -106,3 +106,49 @@ echo "7|cid-x|%s|0:0|0:0|%d|%d|%d|gpu[0-1]|None|0|00:00:00"`, tc.state, stamp(0)
 		})
 	}
 }
+
+// Who only writes down how jobs ended takes no run over of which another job goes on: its driver may come back, or a
+// resume come for it, sweep would end the job, and the job would see a sign of life.
+func TestFinishLeavesARunThatGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, over := range []bool{false, true} {
+		now := time.Now()
+		begun, dir := now.Add(-time.Hour), rundir.Dir(t.TempDir())
+		require.NoError(t, rundir.WriteJSON(dir.RunFile(), rundir.Run{Schema: 1, ID: "x", Backend: rundir.BackendSlurm}))
+		for _, id := range []string{"7", "8"} {
+			attempt := dir.CaseDir("c"+id).Attempt(0, 1)
+			if id == "8" && !over {
+				continue
+			}
+			require.NoError(t, rundir.WriteJSON(attempt.PlanFile(), rundir.Plan{}))
+			require.NoError(t, rundir.WriteJSON(attempt.JobFile(), rundir.Job{Schema: 1, ID: id, Name: "cid-" + id, Backend: rundir.BackendSlurm, Intent: begun, Dir: string(attempt)}))
+		}
+		require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), rundir.Lease{Schema: rundir.Schema, Owner: "o", Host: "elsewhere", PID: 7, Acquired: begun, Heartbeat: now.Add(-2 * time.Minute)}))
+		before, err := os.Stat(dir.LeaseFile())
+		require.NoError(t, err)
+		lease, err := os.ReadFile(dir.LeaseFile())
+		require.NoError(t, err)
+		bin := t.TempDir()
+		for command, body := range map[string]string{
+			"squeue": `printf '\036JOBID\037NAME\037STATE\037REASON\037START_TIME\037SUBMIT_TIME\037NODES\037NODELIST\037USER\037COMMAND\n'
+printf '\0367\037cid-7\037RUNNING\037None\037N/A\037N/A\0371\037gpu0\037me\037(null)\n'`,
+			"scontrol": "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+			"sacct": fmt.Sprintf(`echo "JobID|JobName|State|ExitCode|DerivedExitCode|Submit|Start|End|NodeList|Reason|Restarts|Suspended"
+echo "8|cid-8|CANCELLED by 1001|0:0|0:0|%d|%d|%d|gpu1|None|0|00:00:00"`, begun.Unix(), begun.Unix()+2, begun.Unix()+60),
+		} {
+			require.NoError(t, rundir.WriteFile(filepath.Join(bin, command), []byte("#!/bin/sh\n"+body+"\n"), rundir.ExecMode))
+		}
+		env := []string{"PATH=" + bin + ":/usr/bin:/bin"}
+		left, err := Finish(context.Background(), Access{Host: host.NewHere(env), Environ: env, Now: func() time.Time { return now }}, dir)
+		require.NoError(t, err)
+		require.Equal(t, 1, left)
+		require.Equal(t, over, exists(dir.CaseDir("c8").Attempt(0, 1).OutcomeFile()))
+		after, err := os.ReadFile(dir.LeaseFile())
+		require.NoError(t, err)
+		require.Equal(t, string(lease), string(after))
+		if now, err := os.Stat(dir.LeaseFile()); !over {
+			require.NoError(t, err)
+			require.True(t, os.SameFile(before, now), "it was taken over for a moment")
+		}
+	}
+}

@@ -174,7 +174,7 @@ func (o SweepOptions) dead(l rundir.Lease) (bool, string) {
 	switch {
 	case l.Released != nil && l.Detached:
 		return false, "left running on purpose (--detach)"
-	case l.Released != nil: // by its own driver, or by a sweep that found its jobs not gone yet
+	case l.Released != nil: // by its own driver
 		return true, fmt.Sprintf("nobody has driven it since %s", l.Released.UTC().Format("15:04:05Z"))
 	case silent < o.OlderThan:
 		return false, fmt.Sprintf("its owner gave a sign of life %v ago", silent)
