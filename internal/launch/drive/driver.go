@@ -17,6 +17,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -88,13 +89,19 @@ func (d *driver) drive(ctx context.Context) error {
 	defer d.await()
 	defer cancel()
 	d.workers.Go(func() { d.keepLease(work) })
-	all, err := d.lookAround(work)
+	open, _ := runs.Open(d.o.Dir) // what cannot be read is told by lookAround
+	for _, e := range open {
+		if i := slices.IndexFunc(d.state.cases, func(c caseState) bool { return c.plan.Case.Slug == e.Case }); i >= 0 {
+			d.registry.enter(i, e.Job)
+		}
+	}
+	stopAbort := d.armAbort(ctx, work)
+	defer stopAbort()
+	all, err := d.lookAround(ctx)
 	if err != nil {
 		return err
 	}
 	d.step(work, event{kind: evBegin, found: all})
-	stopAbort := d.armAbort(ctx, work)
-	defer stopAbort()
 	d.loop(ctx, work)
 	d.tellCalls()
 	return errors.Join(d.state.err, d.result)
@@ -137,7 +144,7 @@ func (d *driver) showLease(work context.Context) {
 }
 
 // lookAround reads what the run directory says of the last attempt of each case.
-func (d *driver) lookAround(work context.Context) ([]found, error) {
+func (d *driver) lookAround(ctx context.Context) ([]found, error) {
 	all := make([]found, len(d.state.cases))
 	for i, c := range d.state.cases {
 		k := len(c.record.Attempts)
@@ -161,7 +168,7 @@ func (d *driver) lookAround(work context.Context) ([]found, error) {
 		if outcomeThere {
 			all[i].outcome = &o
 		} else if j.ID != "" {
-			d.reader.Resume(work, rundir.AttemptDir(cmp.Or(j.Dir, string(dir))))
+			d.reader.Resume(ctx, rundir.AttemptDir(cmp.Or(j.Dir, string(dir))))
 		}
 	}
 	return all, nil

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +17,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -154,6 +159,37 @@ func TestASubmissionThatCouldNotBeStarted(t *testing.T) {
 	})
 }
 
+// A file server that is away for a moment uses up no attempt; a full disk, or a plan that cannot be rendered, is told.
+func TestAFileServerIsAwayDuringASubmission(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err  error
+		want rundir.Outcome
+	}{
+		"stale":        {&fs.PathError{Op: "open", Path: "x", Err: syscall.ESTALE}, rundir.OutcomePassed},
+		"silent":       {fmt.Errorf("lease: %w", &fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}), rundir.OutcomePassed},
+		"full":         {&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, rundir.OutcomeInfra},
+		"not there":    {&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, rundir.OutcomeInfra},
+		"not of files": {errors.New("no such template"), rundir.OutcomeInfra},
+	} {
+		dir := rundir.Dir(t.TempDir() + "/run")
+		synctest.Test(t, func(t *testing.T) {
+			o := simOptions(t, newSim(), dir, 1)
+			render, tries := o.Render, 0
+			o.Render = func(in submit.Input) ([]rundir.File, error) {
+				if tries++; tries < 3 {
+					return nil, tc.err
+				}
+				return render(in)
+			}
+			run, err := Run(context.Background(), o)
+			require.NoError(t, err)
+			require.Len(t, run.Cases[0].Attempts, 1, name)
+			require.Equal(t, tc.want, run.Cases[0].Attempts[0].Outcome, name)
+		})
+	}
+}
+
 // A request to end the run that the driver has not come across yet is found before each submission.
 func TestNothingIsSubmittedAfterACancel(t *testing.T) {
 	t.Parallel()
@@ -189,6 +225,37 @@ func (*apart) Shared() bool { return false }
 func (a *apart) List(context.Context, string, int) ([]host.FileInfo, error) {
 	a.n.Add(1)
 	return a.list()
+}
+
+// slowApart is a login node that takes its time to say how much a job has printed.
+type slowApart struct{ *apart }
+
+func (s slowApart) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
+	if c.Argv[0] != "sh" {
+		return s.sim.Run(ctx, c)
+	}
+	return host.Result{}, runs.Sleep(ctx, c.Timeout)
+}
+
+// A driver that takes up a run ends its jobs on a signal while it still looks around.
+func TestASignalWhileADriverLooksAround(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		o := simOptions(t, s, dir, 3)
+		ctx, leave := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer leave()
+		_, err := Run(ctx, o)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		o.Host, o.Binary.Dir, o.Console = slowApart{&apart{sim: s, list: func() ([]host.FileInfo, error) { return nil, host.ErrPartial }}}, "/far", io.Discard
+		begun := time.Now()
+		stop, abort := context.WithCancelCause(context.Background())
+		time.AfterFunc(time.Second, func() { abort(&Interrupted{Signal: syscall.SIGTERM}) })
+		_, err = resume(stop, o)
+		require.True(t, isInterrupted(err))
+		require.Less(t, s.cancelled().Sub(begun), 3*time.Second)
+	})
 }
 
 // driverOf is a driver with one attempt under way, and what closing that takes.

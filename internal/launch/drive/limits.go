@@ -98,12 +98,9 @@ func (t caseTransition) holdToLimits() {
 	}
 }
 
-// blindFor is how long a detached run waits for the cluster to say whether there is room.
-const blindFor = 10 * time.Minute
-
 // blind reports whether the cluster has not answered for too long to go on waiting.
 func (t *transition) blind() bool {
-	return !t.queue.failing.IsZero() && t.at.Sub(t.queue.failing) > blindFor
+	return !t.queue.failing.IsZero() && t.at.Sub(t.queue.failing) > notReadyFor
 }
 
 // othersJobs counts jobs and nodes of our other runs that are pending or running.

@@ -276,17 +276,21 @@ func (t *transition) interrupt(err error) {
 	t.cause, t.why = rundir.CauseInterrupted, err.Error()
 	t.run.Interrupted, t.unsaved = &rundir.Interruption{Signal: int(by.Signal), At: t.at}, true
 	for i := range t.cases {
-		c := &t.cases[i]
-		if !c.watched() {
-			continue
+		if c := &t.cases[i]; c.watched() || c.stage == stageSearching {
+			t.of(i).interrupted()
 		}
-		if c.job.Cancel == nil { // else it was ending already, for a reason of its own
-			c.job.Cancel = &rundir.Cancel{At: t.at, Cause: t.cause, Reason: t.why, Outcome: rundir.OutcomeCancelled}
-		}
-		c.endSent = t.at
-		t.doFor(i, action{kind: doNote})
 	}
 	t.queue.reset(t.at, time.Second)
+}
+
+// interrupted notes that an attempt's job has been cancelled with the drive: resume makes another.
+func (t caseTransition) interrupted() {
+	c := t.c
+	if c.job.Cancel == nil { // else it was ending already, for a reason of its own
+		c.job.Cancel = &rundir.Cancel{At: t.at, Cause: t.cause, Reason: t.why, Outcome: rundir.OutcomeCancelled}
+	}
+	c.endSent = t.at
+	t.doFor(t.i, action{kind: doNote})
 }
 
 // tell tells the user of one change; i is the case, -1 = the run.

@@ -154,6 +154,16 @@ func TestNext(t *testing.T) {
 			{event{kind: evTick, at: after(20)}, "search"},
 			{event{kind: evSearched, at: after(20), of: first, search: search{over: true, ran: true}}, "close"},
 		},
+		"an interruption writes down that it ended a lost submission": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job(""), err: &slurm.AmbiguousError{Err: errors.New("x")}}, ""},
+			{event{kind: evTick, at: after(20)}, "search"},
+			{event{kind: evInterrupted, at: after(21), err: &Interrupted{Signal: syscall.SIGTERM}}, "note save"},
+			{event{kind: evSaved, at: after(21)}, ""},
+			{event{kind: evSearched, at: after(25), of: first, search: search{over: true}}, "close"},
+			{event{kind: evClosed, at: after(25), of: first, outcome: rundir.AttemptOutcome{Outcome: rundir.OutcomeCancelled}}, "save"},
+		},
 		"an answer of yesterday means nothing": {
 			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
 			{event{kind: evSubmitted, at: after(0), of: first, submitted: job("7")}, ""},

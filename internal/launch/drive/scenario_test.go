@@ -156,7 +156,6 @@ func scenarios() map[string]scenario {
 		"nobody knows":     {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true, "sacct": true} }},
 		"squeue never says": {cases: 1, set: func(s *sim) {
 			s.lost, s.hang, s.away = 1, func() bool { return true }, func() bool { return true }
-			s.unanswered = map[string]bool{"scancel": true}
 		}, opt: func(o *Options) { withRetry(o); o.Bounds.Blind = time.Hour }},
 		"only the agent says": {cases: 1, set: func(s *sim) {
 			s.lost, s.hang = 1, func() bool { return true }
@@ -178,13 +177,14 @@ func scenarios() map[string]scenario {
 			s.end = func(int) string { return "OUT_OF_MEMORY" }
 			s.run = func(n int) time.Duration { return time.Duration(n+1) * 5 * time.Minute }
 		}, opt: func(o *Options) { o.FailFast, o.MaxJobs = true, 2 }},
-		"repeated":          {cases: 1, opt: decideBy(retry.Decision{Action: retry.Repeat, Why: "repeat: looks slow", Exclude: []string{"gpu0"}}, retry.Decision{Action: retry.Again, Why: "retry: for the test", After: time.Minute})},
-		"detached":          {cases: 3, opt: func(o *Options) { o.Detach, o.MaxJobs = true, 2 }, again: func(o *Options) { o.Detach, o.MaxJobs = false, 0 }},
-		"full":              {cases: 2, set: others(2, 8*time.Minute), opt: func(o *Options) { o.Cluster = Cluster{Name: "x", MaxJobs: 3} }},
-		"detached and full": {cases: 2, set: others(3, 8*time.Minute), opt: func(o *Options) { o.Detach, o.Cluster = true, Cluster{Name: "x", MaxJobs: 3} }},
-		"interrupted":       {cases: 3, opt: func(o *Options) { o.MaxJobs = 2 }, during: interrupt(odd), again: func(*Options) {}},
-		"interrupted early": {cases: 1, set: func(s *sim) { s.lost = 1 }, during: interrupt(2 * time.Second), again: func(*Options) {}},
-		"stubborn":          {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"scancel": true} }, during: interrupt(odd)},
+		"repeated":                  {cases: 1, opt: decideBy(retry.Decision{Action: retry.Repeat, Why: "repeat: looks slow", Exclude: []string{"gpu0"}}, retry.Decision{Action: retry.Again, Why: "retry: for the test", After: time.Minute})},
+		"detached":                  {cases: 3, opt: func(o *Options) { o.Detach, o.MaxJobs = true, 2 }, again: func(o *Options) { o.Detach, o.MaxJobs = false, 0 }},
+		"full":                      {cases: 2, set: others(2, 8*time.Minute), opt: func(o *Options) { o.Cluster = Cluster{Name: "x", MaxJobs: 3} }},
+		"detached and full":         {cases: 2, set: others(3, 8*time.Minute), opt: func(o *Options) { o.Detach, o.Cluster = true, Cluster{Name: "x", MaxJobs: 3} }},
+		"interrupted":               {cases: 3, opt: func(o *Options) { o.MaxJobs = 2 }, during: interrupt(odd), again: func(*Options) {}},
+		"interrupted early":         {cases: 1, set: func(s *sim) { s.lost = 1 }, during: interrupt(2 * time.Second), again: func(*Options) {}},
+		"interrupted without a job": {cases: 1, set: func(s *sim) { s.refused = 1 }, during: interrupt(2 * time.Second), again: func(*Options) {}},
+		"stubborn":                  {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"scancel": true} }, during: interrupt(odd)},
 		"left": {cases: 2, during: func(_ *transcript, _ rundir.Dir, cancel context.CancelCauseFunc) {
 			time.Sleep(odd)
 			cancel(context.Canceled)

@@ -34,6 +34,8 @@ type sim struct {
 	// many submissions make a job whose id nobody is told.
 	word func(n int, ran time.Duration) string
 	lost int
+	// refused is how many submissions find nobody who answers, and make no job.
+	refused int
 	// unsigned is how many submissions find munge away.
 	unsigned int
 	// away says that no file can be read.
@@ -82,7 +84,7 @@ func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 		return host.Result{Exit: 1, Stderr: []byte("sbatch: error: Munge encode failed: Failed to access \"/run/munge/munge.socket.2\": No such file or directory\n" +
 			"sbatch: error: Batch job submission failed: Protocol authentication error\n")}, nil
 	}
-	if s.unanswered[c.Argv[0]] {
+	if s.unanswered[c.Argv[0]] || c.Argv[0] == "sbatch" && s.count("sbatch") <= s.refused {
 		return host.Result{Exit: 1, Stderr: []byte(c.Argv[0] + ": error: Socket timed out on send/recv operation\n")}, nil
 	}
 	switch c.Argv[0] {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"syscall"
 	"time"
@@ -85,11 +86,14 @@ func (t caseTransition) submitted(res submit.Submitted, err error) {
 			c.unchecked = true
 			t.queue.soon(t.at, 2*time.Second)
 		}
-		t.tell(Submitted, t.i, "%s", submittedText(c.job))
+		t.tell(Submitted, t.i, "%s", submit.Text(c.job))
 	case errors.As(err, &ambiguous):
 		t.tell(Warning, t.i, "%v: looking for it by its name", err)
 		c.stage, c.askedAt = stageSearching, t.at.Add(searchSettle-searchEvery)
 		c.job.Intent = t.at
+		if t.mode == modeInterrupted {
+			t.interrupted()
+		}
 	case errors.As(err, &cancelled):
 		t.withdraw(c)
 		t.end(rundir.CauseRequested, cancelled.reason)
@@ -109,27 +113,19 @@ func (t caseTransition) submitted(res submit.Submitted, err error) {
 func notReady(err error) bool {
 	var refused *slurm.CallError
 	return errors.As(err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered() || refused.Unauthenticated()) ||
-		errors.Is(err, host.ErrUnreachable) || crowded(err)
+		errors.Is(err, host.ErrUnreachable) || crowded(err) || shaky(err)
+}
+
+// shaky reports whether a file could not be read or written as when a file server is away for a moment.
+func shaky(err error) bool {
+	lasting := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, host.ErrNotStarted)
+	return errors.As(err, new(syscall.Errno)) && patience(err) == writeFor && !lasting
 }
 
 // crowded reports whether a command could not be started on this machine just now.
 func crowded(err error) bool {
 	return errors.Is(err, host.ErrNotStarted) && slices.ContainsFunc(
 		[]error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY}, func(e error) bool { return errors.Is(err, e) })
-}
-
-func submittedText(j rundir.Job) string {
-	if j.Backend == rundir.BackendLocal {
-		return "started here, agent process " + j.ID
-	}
-	text := "job " + j.ID + " submitted"
-	if j.Routed != "" {
-		text += " to cluster " + j.Routed
-	}
-	if len(j.Excluded) > 0 {
-		text += fmt.Sprintf(", kept away from %v", j.Excluded)
-	}
-	return text
 }
 
 // attach goes on with an attempt whose job is known.

@@ -75,6 +75,21 @@ type Submitted struct {
 	Warnings []string
 }
 
+// Text says in words what was submitted.
+func Text(j rundir.Job) string {
+	if j.Backend == rundir.BackendLocal {
+		return "started here, agent process " + j.ID
+	}
+	text := "job " + j.ID + " submitted"
+	if j.Routed != "" {
+		text += " to cluster " + j.Routed
+	}
+	if len(j.Excluded) > 0 {
+		text += fmt.Sprintf(", kept away from %v", j.Excluded)
+	}
+	return text
+}
+
 // Submitter submits attempts, one after the other, in suite order: a burst of
 // submissions is what slurmctld's rate limit is for.
 type Submitter struct {
