@@ -41,7 +41,17 @@ type transcript struct {
 
 func (r *transcript) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 	r.line("$ " + strings.Join(c.Argv, " "))
+	if c.Argv[0] == "squeue" {
+		time.Sleep(100 * time.Microsecond)
+	}
 	return r.sim.Run(ctx, c)
+}
+
+// Read comes last of what is asked at the same time, and squeue after what is submitted then: which is first would
+// change when Slurm is asked again.
+func (r *transcript) Read(ctx context.Context, most int64, paths ...string) (map[string][]byte, error) {
+	time.Sleep(time.Millisecond)
+	return r.sim.Read(ctx, most, paths...)
 }
 
 // line notes one line. Lines of the same instant are sorted: which of several goroutines comes first is nobody's
