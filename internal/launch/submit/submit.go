@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -191,6 +192,10 @@ func (s *Submitter) prepare(ctx context.Context, o Order, agent string, j *rundi
 	}
 	j.Intent = s.set.Now() // not when it was ordered: others may have been submitted first, for minutes
 	if err := s.set.Wanted(); err != nil {
+		return err
+	}
+	// An earlier order of the attempt may have been taken back, and told as never submitted.
+	if err := os.Remove(o.Dir.OutcomeFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return rundir.WriteJSON(o.Dir.JobFile(), *j)

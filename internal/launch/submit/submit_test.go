@@ -99,6 +99,26 @@ func TestIntentIsDatedWhenItsTurnComes(t *testing.T) {
 	}
 }
 
+// An order that was taken back when the driver was told to stop may have been told as never submitted: who looks for
+// jobs that are open must find the one that comes in its place.
+func TestWhatIsSubmittedIsOpen(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	attempt := dir.CaseDir("c").Attempt(0, 1)
+	require.NoError(t, rundir.WriteJSON(attempt.OutcomeFile(), rundir.AttemptOutcome{Schema: rundir.Schema, Outcome: rundir.OutcomeCancelled}))
+	s := New(Settings{
+		Access: runs.Access{Host: host.NewHere(os.Environ()), Now: time.Now}, Backend: rundir.BackendSlurm,
+		Render: func(Input) ([]rundir.File, error) { return nil, nil },
+		Wanted: func() error { return nil }, Allow: func(Order, rundir.Job) error { return nil },
+	}, askedOnly{got: new(rundir.Job)})
+	s.agent = "agent"
+	_, err := s.Submit(context.Background(), Order{Dir: attempt, There: attempt, Job: rundir.Job{Schema: rundir.Schema, Name: "cid-x"}}, s.Turn())
+	require.NoError(t, err)
+	open, err := runs.Open(dir)
+	require.NoError(t, err)
+	require.Len(t, open, 1)
+}
+
 // 36 MB once per version, not once per run.
 func TestRunsShareTheBinary(t *testing.T) {
 	t.Parallel()
