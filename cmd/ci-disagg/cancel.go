@@ -18,11 +18,8 @@ import (
 // cancelOptions are the flags of cancel.
 type cancelOptions struct {
 	findFlags
-	config      string
-	reason      string
-	patient     bool
-	interrupted bool
-	output      string
+	config, reason, output string
+	patient, interrupted   bool
 }
 
 // AddFlags registers the flags.
