@@ -171,6 +171,7 @@ func (d *Decoder) repair(r rune) rune {
 	return utf8.RuneError
 }
 
+//nolint:gochecknoglobals // immutable
 var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "quot": '"', "apos": '\''}
 
 // reference is the character for which the reference at the start of b stands, and the
