@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -75,8 +76,8 @@ func record(ctx context.Context, a Access, dir rundir.Dir, known []ending, open 
 	}()
 	left = open
 	for _, e := range known {
-		written := e.write()
-		if err = errors.Join(err, written); written == nil && e.outcome != nil {
+		over, failed := e.write()
+		if err = errors.Join(err, failed); over {
 			left--
 		}
 	}
@@ -90,21 +91,27 @@ type ending struct {
 	outcome *rundir.AttemptOutcome // nil: it goes on
 }
 
-// write writes it down, and first who had asked for the end: resume goes by that.
-func (e ending) write() error {
+// write writes it down, and first who had asked for the end: resume goes by that. It reports whether the attempt is
+// over.
+func (e ending) write() (over bool, err error) {
 	if exists(e.Attempt.OutcomeFile()) {
-		return nil // a driver came and went
+		return true, nil // a driver came and went
+	}
+	var now rundir.Job
+	if err := rundir.ReadJSON(e.Attempt.JobFile(), &now); err != nil || !reflect.DeepEqual(now, e.Job) {
+		return false, err // likewise, and it has submitted the attempt anew, maybe: this is of the job before
 	}
 	if e.outcome == nil || e.outcome.Outcome == rundir.OutcomeCancelled && e.Job.Cancel == nil && e.job.Cancel != nil {
 		if err := rundir.WriteJSON(e.Attempt.JobFile(), e.job); err != nil || e.outcome == nil {
-			return err
+			return false, err
 		}
 	}
 	var left error
 	if e.job.Backend == rundir.BackendLocal {
 		left = jobs.KillLeft(e.job)
 	}
-	return errors.Join(left, rundir.WriteJSON(e.Attempt.OutcomeFile(), *e.outcome))
+	err = errors.Join(left, rundir.WriteJSON(e.Attempt.OutcomeFile(), *e.outcome))
+	return err == nil, err
 }
 
 // answers are what Slurm says of the open jobs of a run.
