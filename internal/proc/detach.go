@@ -108,7 +108,8 @@ func KillAll(find func() []int) error { return killAll(find, killBound) }
 func killAll(find func() []int, bound time.Duration) error {
 	over := time.NewTimer(bound)
 	defer over.Stop()
-	for {
+	late := false
+	for round := 1; ; round++ {
 		var errs []error
 		pids := find()
 		for _, pid := range pids {
@@ -121,17 +122,21 @@ func killAll(find func() []int, bound time.Duration) error {
 		}
 		select {
 		case <-over.C:
-			return errors.Join(errs...) // what could not be killed in the last round counts
+			late = true
 		case <-time.After(execPause):
+		}
+		if late && round >= killRounds {
+			return errors.Join(errs...) // what could not be killed in the last round counts
 		}
 	}
 }
 
 const (
-	killBound = 5 * time.Second // a killed process needs its turn on a busy machine, and for ever on a dead file system
-	execPause = 10 * time.Millisecond
-	execLooks = 100              // however long they take
-	execTime  = 10 * time.Second // a machine with too much to do may leave a process in the middle of it
+	killBound  = 5 * time.Second // a killed process needs its turn on a busy machine, and for ever on a dead file system
+	killRounds = 3               // at least, as one look may take longer than that: what was started meanwhile is killed, too
+	execPause  = 10 * time.Millisecond
+	execLooks  = 100              // however long they take
+	execTime   = 10 * time.Second // a machine with too much to do may leave a process in the middle of it
 )
 
 // table is the system's table of processes.

@@ -77,7 +77,7 @@ func TestDrainEnds(t *testing.T) {
 		_ = kept.Close()
 	})
 	c, cookie := play(t, "flood")
-	c.MaxStdout, c.WaitDelay = 64<<20, 50*time.Millisecond
+	c.Stdout, c.WaitDelay = io.Discard, 50*time.Millisecond
 	_, err := Run(t.Context(), c)
 	require.NoError(t, err)
 	noneLeft(t, cookie) // it dies of its closed pipe

@@ -33,8 +33,7 @@ type sight struct {
 
 // left notes how a server went, if that is what a helper saw.
 func (s *sight) left(e event) {
-	told := e.seen.What == rundir.NodeEnded || e.seen.What == rundir.NodeGone || e.seen.What == rundir.NodePortGone
-	if told && (s.gone.What == "" || s.gone.What == rundir.NodePortGone) {
+	if slices.Contains([]rundir.NodeWhat{rundir.NodeEnded, rundir.NodeGone, rundir.NodePortGone}, e.seen.What) && (s.gone.What == "" || s.gone.What == rundir.NodePortGone) {
 		s.gone, s.heard = e.seen, e.at
 	}
 }

@@ -234,6 +234,14 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 62 ended CTX_0 143
 62 ended BENCHMARK 143
 62 ended DISAGG_SERVER 143 -> collect`, root: "GEN_0", says: "exit 1", outcome: rundir.OutcomeTestFailed},
+		{name: "is ready, answers errors while the client is there, and is well afterwards", script: serving + `
+9.6 seen GEN_0 sick 503 2
+15 ended BENCHMARK 1
+20 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+21 seen GEN_0 healthy
+22 ended GEN_0 143
+22 ended CTX_0 143
+22 ended DISAGG_SERVER 143 -> collect`, root: "GEN_0", says: "503", outcome: rundir.OutcomeTestFailed},
 		{name: "is not there yet, and another one fails", script: loading + `
 20 seen GEN_0 sick 500 2
 40 seen GEN_0 sick 500 22

@@ -255,7 +255,7 @@ func (b *building) dir(s *scope) (dir, enter string) {
 		if err != nil {
 			b.bad(key, "%v", err)
 		}
-		return "", "cd " + w + " || exit 78"
+		return "", "cd " + w + " || { echo 'ci-disagg: cannot enter the directory of the role' >&2; exit 78; }"
 	}
 	dir, _ = plain(text, s, asItIs)
 	if !filepath.IsAbs(dir) {

@@ -78,7 +78,7 @@ func TestPlanOfServerAndClient(t *testing.T) {
 	require.Equal(t, []rundir.RolePlan{
 		{
 			Name: "server", Kind: rundir.KindServer, Group: "server", Slice: first, Overlap: true,
-			Command:   "export LOG=\"${CI_DISAGG_OUT}\"/log\ncd \"${CI_DISAGG_OUT}\" || exit 78\nexec redis-server --port \"${CI_DISAGG_PORT}\" --save ''",
+			Command:   "export LOG=\"${CI_DISAGG_OUT}\"/log\ncd \"${CI_DISAGG_OUT}\" || { echo 'ci-disagg: cannot enter the directory of the role' >&2; exit 78; }\nexec redis-server --port \"${CI_DISAGG_PORT}\" --save ''",
 			Env:       []rundir.EnvVar{{Name: "A", Value: "8"}, {Name: "A_B", Value: "x"}},
 			Ready:     rundir.Ready{TCP: true, LogPattern: `ready (\d+) 8`, File: "pid"},
 			Lifecycle: rundir.Lifecycle{Stop: rundir.StopWithClient}, Outfit: rundir.Outfit{Port: true},

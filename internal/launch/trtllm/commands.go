@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -175,8 +176,8 @@ func (k *caseBuilder) baseCommand() (string, error) {
 	return s.command, nil
 }
 
-// programs are what our own command of a role begins with: the launcher, for workers, and pytest. A command of the
-// team's may make its PATH by itself.
+// programs are what our own command of a role begins with: the launcher, for workers, and pytest, as far as that is
+// known before it runs. A command of the team's may make its PATH by itself.
 func (s settings) programs(worker bool) []string {
 	if s.command != "" {
 		return nil
@@ -185,11 +186,14 @@ func (s settings) programs(worker bool) []string {
 	if worker && s.Launcher != "none" {
 		out = append(out, s.Launcher)
 	}
-	if p := firstWord(s.Pytest); p != "" && !strings.ContainsAny(p, " \t\n") {
+	if p, _, _ := strings.Cut(s.Pytest, " "); plainWord.MatchString(p) {
 		out = append(out, p)
 	}
 	return out
 }
+
+// plainWord matches what bash takes as it is, and looks up, if anything, by PATH.
+var plainWord = regexp.MustCompile(`^[\w./+-]+$`)
 
 func firstWord(s string) string {
 	f, err := parse(s)
@@ -205,6 +209,12 @@ func firstWord(s string) string {
 
 // roleEnvs are the YAML's environment items per role.
 type roleEnvs struct{ worker, gen, ctx, server, benchmark, agg environment }
+
+// expandsPath reports whether a role's PATH is made of another one when its command begins.
+func (e roleEnvs) expandsPath() bool {
+	return slices.ContainsFunc(slices.Concat(e.worker.dynamic, e.gen.dynamic, e.ctx.dynamic, e.server.dynamic, e.benchmark.dynamic, e.agg.dynamic),
+		func(text string) bool { return strings.HasPrefix(text, "PATH=") })
+}
 
 func (k *caseBuilder) envs() roleEnvs {
 	e := k.m.env

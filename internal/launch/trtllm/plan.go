@@ -207,7 +207,9 @@ func (k *caseBuilder) fill(p *rundir.Plan) {
 	roles := k.roles(l)
 	for i, r := range roles {
 		roles[i].Logs, roles[i].Work = k.serverLogs(r), work(r)
-		roles[i].Programs = k.r.set.programs(r.Kind == rundir.KindServer || r.Kind == rundir.KindTask)
+		if !k.env.expandsPath() {
+			roles[i].Programs = k.r.set.programs(r.Kind == rundir.KindServer || r.Kind == rundir.KindTask)
+		}
 		p.UsedGPUs += r.GPUs()
 	}
 	k.environment(p)
