@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -52,6 +53,19 @@ type part struct {
 	start    time.Time
 }
 
+// fromLast gives the cases from the last to the first, and which are red.
+func (p *part) fromLast(yield func(key uint64, red bool) bool) {
+	left := p.cases
+	for _, e := range slices.Backward(p.suite.entries) {
+		if e.part != p.index {
+			continue
+		}
+		if left--; left < 0 || !yield(e.key, e.red()) {
+			return
+		}
+	}
+}
+
 // reading is what the cases of one name in a part are.
 type reading int
 
@@ -67,13 +81,9 @@ func (p *part) reading() reading {
 	switch {
 	case !p.pytest:
 		return tests
-	case p.declared < 0 || !p.complete:
-		return unsure
-	case p.declared == p.names:
+	case p.complete && p.declared == p.names:
 		return attempts
-	case p.declared >= p.names && p.declared <= p.names+p.down:
-		return unsure
-	case p.declared >= p.cases:
+	case p.complete && p.declared >= p.cases && p.declared > p.names+p.down:
 		return tests
 	default:
 		return unsure

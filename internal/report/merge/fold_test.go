@@ -188,3 +188,25 @@ func TestFoldVeryMany(t *testing.T) {
 func pytestDoc(tests int, cases ...string) string {
 	return fmt.Sprintf(`<testsuites><testsuite name="pytest" tests="%d">%s</testsuite></testsuites>`, tests, strings.Join(cases, ""))
 }
+
+// TestAttemptsOfAnyName: what counts several cases of a name as one test has repeated it,
+// whatever its suite is called. Only where pytest is known to have written it may a pass
+// hide a failure.
+func TestAttemptsOfAnyName(t *testing.T) {
+	t.Parallel()
+	const bare, fail = `<testcase classname="c" name="t"/>`, `<testcase classname="c" name="t"><failure message="m"/></testcase>`
+	for _, tt := range []struct {
+		suite, cases string
+		want         junit.Counts
+	}{
+		{`name="own" tests="1"`, bare + bare + bare, junit.Counts{Tests: 1, Failures: 1}},
+		{`name="own" tests="3"`, bare + bare + bare, junit.Counts{Tests: 3}},
+		{`name="own"`, bare + bare + bare, junit.Counts{Tests: 3}},
+		{`name="own" tests="1"`, fail + bare, junit.Counts{Tests: 2, Failures: 1}},
+		{`name="own" tests="1"`, bare + fail, junit.Counts{Tests: 1, Failures: 1}},
+	} {
+		doc := "<testsuites><testsuite " + tt.suite + ">" + tt.cases + "</testsuite></testsuites>"
+		sum, _ := mergeFiles(t, Options{Flaky: fold.Fail}, false, write(t, t.TempDir(), "r.xml", doc))
+		require.Equal(t, tt.want, sum.Counts, doc)
+	}
+}

@@ -20,12 +20,7 @@ type head struct {
 
 // recounted reports whether an attribute is a total that the report counts anew.
 func recounted(name string) bool {
-	switch name {
-	case "tests", "failures", "errors", "skipped", "disabled", "time", "id":
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]string{"tests", "failures", "errors", "skipped", "disabled", "time", "id"}, name)
 }
 
 // maxSuiteAttrs bounds the attributes of a suite; further ones are properties.

@@ -126,9 +126,8 @@ func (m *merger) flags(c *junit.Case) (f uint16) {
 	return f
 }
 
-// identify gives a case the class and the name that it has in the report: without a
-// class it has the one that Jenkins gives it, the name of its suite, else what
-// its own name has before the last dot, else the file.
+// identify gives a case the class and the name that it has in the report: without a class it has the one that Jenkins
+// gives it, the name of its suite, else what its own name has before the last dot, else the file.
 func (p *fileRead) identify(o *part, c *junit.Case) {
 	c.Name, c.Classname = cmp.Or(c.Name, unnamed), cmp.Or(c.Classname, o.name)
 	if i := strings.LastIndexByte(c.Name, '.'); c.Classname == "" && i > 0 && i+1 < len(c.Name) {
@@ -178,15 +177,15 @@ func (p *fileRead) end(s *junit.Suite) error {
 	if err := p.interrupt(o); err != nil {
 		return err
 	}
+	o.pytest = o.pytest || o.complete && o.declared < o.cases && fold.Repeats(s, o.fromLast)
 	if !o.suite.head.add(s) {
 		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
 	}
 	return p.beside(o.suite, s)
 }
 
-// interrupt names what pytest leaves of the test during which its session ended
-// (Ctrl-C, pytest.exit): a case without a name that looks passed, and that the
-// suite does not count.
+// interrupt names what pytest leaves of the test during which its session ended (Ctrl-C, pytest.exit): a case without a
+// name that looks passed, and that the suite does not count.
 func (p *fileRead) interrupt(o *part) error {
 	if !o.pytest || o.declared >= o.cases {
 		return nil

@@ -103,11 +103,7 @@ func (m *merger) value(e *entry) (*junit.Case, error) {
 // readers take only the first.
 func (m *merger) output(s *suite) (out, errs []string, err error) {
 	for i := range s.texts {
-		b, err := m.spool.Bytes(s.texts[i].Span)
-		if err != nil {
-			return nil, nil, err
-		}
-		c, err := junit.ReadCase(b)
+		c, err := m.value(&entry{Span: s.texts[i].Span})
 		if err != nil {
 			return nil, nil, err
 		}

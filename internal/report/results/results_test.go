@@ -100,6 +100,20 @@ func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 	}
 }
 
+// TestAttemptsOfAPytestWithANameOfItsOwn: -o junit_suite_name=X hides who wrote the suite, not
+// that it counts three bare cases as one test.
+func TestAttemptsOfAPytestWithANameOfItsOwn(t *testing.T) {
+	t.Parallel()
+	bare := test(planned, 1, "")
+	for flaky, want := range map[fold.Policy]junit.Status{fold.Pass: junit.Passed, fold.Fail: junit.Failed, fold.Skip: junit.Skipped} {
+		r := role("BENCHMARK", 50, 0)
+		r.Results = []File{resultFile("r", byAnother(counting(1, bare, bare, bare)))}
+		told := readTests(r, planned, flaky)
+		require.Equal(t, want, told.Primary.Status(), flaky)
+		require.Contains(t, told.Primary.SystemOut[0], "passed on attempt 3 of 3")
+	}
+}
+
 // TestTheRunnersOwnRerunsAreFlakyToo: the policy holds whoever repeated the test.
 func TestTheRunnersOwnRerunsAreFlakyToo(t *testing.T) {
 	t.Parallel()

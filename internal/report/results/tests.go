@@ -215,21 +215,23 @@ func identify(c *junit.Case, role Role, caseID string) (TestName, string) {
 // own (--keep-duplicates, --dist each, other runners), and none may hide the failure of
 // another. Cases of two suites are never attempts of each other.
 func repeating(f File) map[*junit.Suite]bool {
-	names := map[*junit.Suite]map[[2]string]bool{}
+	cases := map[*junit.Suite][]*junit.Case{}
 	for i := range f.Cases {
 		c := &f.Cases[i]
-		if c.Suite == nil || fold.IsTeardown(c) || isInterrupted(c) { // pytest counts the call, and nothing
+		if c.Suite == nil || c.Suite.Pytest && fold.IsTeardown(c) || isInterrupted(c) { // pytest counts the call, and nothing
 			continue
 		}
-		if names[c.Suite] == nil {
-			names[c.Suite] = map[[2]string]bool{}
-		}
-		names[c.Suite][[2]string{c.Classname, c.Name}] = true
+		cases[c.Suite] = append(cases[c.Suite], c)
 	}
 	out := map[*junit.Suite]bool{}
-	for s, of := range names {
-		said, ok := s.Declared("tests")
-		out[s] = ok && s.Pytest && said == len(of)
+	for s, of := range cases {
+		out[s] = fold.Repeats(s, func(yield func([2]string, bool) bool) {
+			for _, c := range slices.Backward(of) {
+				if !yield([2]string{c.Classname, c.Name}, c.Status().Red()) {
+					return
+				}
+			}
+		})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ package fold
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,20 @@ func Attempts(cases []*junit.Case, flaky Policy) *junit.Case {
 	return &out
 }
 
+// Repeats reports whether cases of one name in a suite are attempts of one test: it counts each name once. Where no
+// pytest is known to have written it, none may hide a failure. names are those from the last on, and which are red.
+func Repeats[K comparable](s *junit.Suite, names iter.Seq2[K, bool]) bool {
+	passed := map[K]bool{}
+	for name, red := range names {
+		if red && passed[name] && !s.Pytest {
+			return false
+		}
+		passed[name] = passed[name] || !red
+	}
+	said, ok := s.Declared("tests")
+	return ok && said == len(passed)
+}
+
 // Unlike gives the properties that are not in other, each once.
 func Unlike(props, other []junit.Property) (out []junit.Property) {
 	seen := make(map[junit.Property]bool, len(other))
@@ -125,18 +140,16 @@ func judgeFlaky(c *junit.Case, note string, flaky Policy) {
 // reruns are what a failed attempt leaves in the final case.
 func reruns(c *junit.Case, which string, passed bool) []junit.Rerun {
 	out := slices.Clone(c.Reruns)
-	found := false
 	for _, x := range c.Results {
 		if !x.Status.Red() {
 			continue
 		}
-		found = true
 		out = append(out, junit.Rerun{
 			Kind: RerunKind(x.Status, passed), Type: cmp.Or(x.Type, "attempt"),
 			Message: fmt.Sprintf("[%s] %s", which, x.Message), StackTrace: x.Text,
 		})
 	}
-	if !found {
+	if len(out) == len(c.Reruns) {
 		why := "no details recorded by pytest-rerunfailures"
 		if len(c.Results) > 0 {
 			why = "skipped: " + c.Results[0].Message
@@ -163,11 +176,8 @@ func RerunKind(s junit.Status, passed bool) junit.RerunKind {
 
 // IsTeardown reports whether a case is what pytest writes for an error in a teardown.
 func IsTeardown(c *junit.Case) bool {
-	if len(c.Results) != 1 || c.Results[0].Status != junit.Errored {
-		return false
-	}
-	said := c.Results[0].Message
-	return strings.HasPrefix(said, "failed on teardown") || strings.HasPrefix(said, "test teardown failure")
+	return len(c.Results) == 1 && c.Results[0].Status == junit.Errored &&
+		(strings.HasPrefix(c.Results[0].Message, "failed on teardown") || strings.HasPrefix(c.Results[0].Message, "test teardown failure"))
 }
 
 // JoinTeardown gives the case of a call with the error of its teardown, which pytest

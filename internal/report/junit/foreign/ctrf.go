@@ -67,7 +67,7 @@ func convertCTRF(f Format, r io.Reader, w io.Writer) error {
 }
 
 func (t *ctrfTest) toCase() *junit.Case {
-	c := &junit.Case{Name: t.Name, Classname: t.class(), Time: time.Duration(t.Duration * float64(time.Millisecond)), SystemOut: joined(t.Stdout), SystemErr: joined(t.Stderr)}
+	c := &junit.Case{Name: t.Name, Classname: t.class(), Time: time.Duration(t.Duration * float64(time.Millisecond)), SystemOut: fold.OneText(t.Stdout), SystemErr: fold.OneText(t.Stderr)}
 	if t.File != "" {
 		c.Attrs = append(c.Attrs, junit.Attr{Name: "file", Value: t.File})
 	}
@@ -126,11 +126,4 @@ func (t *ctrfTest) kind() string {
 	default:
 		return "ctrf." + cmp.Or(t.Status, "no-status")
 	}
-}
-
-func joined(lines []string) []string {
-	if len(lines) == 0 {
-		return nil
-	}
-	return []string{strings.Join(lines, "\n")}
 }

@@ -24,16 +24,12 @@ const (
 // Detect tells the format of an input that begins with head.
 func Detect(head []byte) Format {
 	head = bytes.TrimSpace(head)
-	if bytes.HasPrefix(head, []byte("{")) {
-		switch {
-		case bytes.Contains(head, []byte(`"Action"`)):
-			return GoJSON
-		case bytes.Contains(head, []byte(`"CTRF"`)), bytes.Contains(head, []byte(`"results"`)):
-			return CTRF
-		}
-		return None
-	}
-	if bytes.HasPrefix(head, []byte("<")) {
+	switch object := bytes.HasPrefix(head, []byte("{")); {
+	case object && bytes.Contains(head, []byte(`"Action"`)):
+		return GoJSON
+	case object && (bytes.Contains(head, []byte(`"CTRF"`)) || bytes.Contains(head, []byte(`"results"`))):
+		return CTRF
+	case object, bytes.HasPrefix(head, []byte("<")):
 		return None
 	}
 	for line := range bytes.Lines(head) {
@@ -53,11 +49,10 @@ func Convert(f Format, r io.Reader, w io.Writer) error {
 		return fmt.Errorf("no format %q is known", f)
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
-	switch {
-	case err != nil:
-	case len(text) > maxBytes:
+	if err == nil && len(text) > maxBytes {
 		err = fmt.Errorf("the file is larger than %d bytes", maxBytes)
-	default:
+	}
+	if err == nil {
 		err = convert(f, bytes.NewReader(text), w)
 	}
 	if err != nil {
