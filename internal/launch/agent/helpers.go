@@ -212,7 +212,9 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 // first time, as it was before the client left: it had not been ready, and nobody had missed it.
 func (s state) loading(r role, seen []rundir.NodeEvent, n int) bool {
 	late := func(at, end time.Time) bool { return !end.IsZero() && !at.Before(end) }
-	well := func(e rundir.NodeEvent) bool { return e.Role == r.name && e.What == rundir.NodeHealthy && !late(e.At, s.drainAt) && !(s.ending != nil && late(e.At, s.ending.at)) }
+	well := func(e rundir.NodeEvent) bool {
+		return e.Role == r.name && e.What == rundir.NodeHealthy && !late(e.At, s.drainAt) && !(s.ending != nil && late(e.At, s.ending.at))
+	}
 	return seen[n].What == rundir.NodeSick && !slices.ContainsFunc(seen[:n], well) && (r.readyAt.IsZero() || slices.ContainsFunc(seen[n:], well))
 }
 
