@@ -191,7 +191,7 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 	}
 	for n, e := range seen {
 		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
-		if i < 0 || s.loading(s.roles[i], seen, n) || s.roles[i].optional || s.afterEnd(s.roles[i], e) || node.Again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
+		if i < 0 || s.roles[i].loading(seen, n) || s.roles[i].optional || s.afterEnd(s.roles[i], e) || node.Again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
 			continue // or it is known: told again, or what the attempt ended for
 		}
 		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal, Node: slices.Concat(s.roles[i].nodes, []string{""})[0]}
@@ -208,14 +208,12 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 	return out
 }
 
-// loading reports whether the n-th that was seen is an error that the role's server answered before it was well for the
-// first time, as it was before the client left: it had not been ready, and nobody had missed it.
-func (s state) loading(r role, seen []rundir.NodeEvent, n int) bool {
-	late := func(at, end time.Time) bool { return !end.IsZero() && !at.Before(end) }
-	well := func(e rundir.NodeEvent) bool {
-		return e.Role == r.name && e.What == rundir.NodeHealthy && !late(e.At, s.drainAt) && !(s.ending != nil && late(e.At, s.ending.at))
-	}
-	return seen[n].What == rundir.NodeSick && !slices.ContainsFunc(seen[:n], well) && (r.readyAt.IsZero() || slices.ContainsFunc(seen[n:], well))
+// loading reports whether the n-th that was seen is an error that the role's server answered before it was ready, and
+// well for the first time: nobody had missed it.
+func (r role) loading(seen []rundir.NodeEvent, n int) bool {
+	well := func(e rundir.NodeEvent) bool { return e.Role == r.name && e.What == rundir.NodeHealthy }
+	return seen[n].What == rundir.NodeSick && !slices.ContainsFunc(seen[:n], well) &&
+		(r.readyAt.IsZero() || seen[n].At.Before(r.readyAt) && slices.ContainsFunc(seen[n:], well))
 }
 
 // afterEnd reports whether something may have been seen of a server because its role ended or was ended, or had ended
