@@ -257,7 +257,10 @@ func (d *driver) do(work context.Context, a action) {
 			answer(event{kind: evSubmitted, submitted: res, err: err})
 		})
 	case doSearch:
-		d.workers.Go(func() { answer(d.search(work, a)) })
+		d.workers.Go(func() {
+			s, err := d.o.Search(work, a.job, a.there)
+			answer(event{kind: evSearched, search: s, err: err})
+		})
 	case doQueue:
 		d.workers.Go(func() { answer(d.askQueue(work, a.clusters)) })
 	case doAsk:

@@ -6,6 +6,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -41,7 +42,7 @@ type event struct {
 
 	found     []found
 	submitted submit.Submitted
-	search    search
+	search    runs.Search
 	rows      []slurm.QueueRow
 	answers   answers
 	watched   []key // whose sights follow
@@ -59,15 +60,6 @@ type event struct {
 type found struct {
 	job     *rundir.Job            // nil: not even the intent
 	outcome *rundir.AttemptOutcome // nil: not ended, as far as is written
-}
-
-// search is what a search for a job by its name has found.
-type search struct {
-	job  slurm.Job
-	ok   bool // it exists, or its agent has left a record with its id
-	over bool // whatever was started to submit it has certainly ended
-	// ran says that the attempt's agent has left a record, blind that squeue has not answered.
-	ran, blind bool
 }
 
 // answers are those of scontrol, sacct and sinfo about one job. An error is no answer.

@@ -15,6 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -127,7 +128,7 @@ func TestNext(t *testing.T) {
 			{event{kind: evTick, at: after(16)}, "search"},
 			{event{kind: evSearched, at: after(17), of: first}, ""}, // whatever was started may still make a job
 			{event{kind: evTick, at: after(22)}, "search"},
-			{event{kind: evSearched, at: after(23), of: first, search: search{over: true}}, ""},
+			{event{kind: evSearched, at: after(23), of: first, search: runs.Search{Over: true}}, ""},
 			{event{kind: evTick, at: after(34)}, "save"},
 			{event{kind: evSaved, at: after(34)}, "submit"},
 		},
@@ -136,23 +137,23 @@ func TestNext(t *testing.T) {
 			{event{kind: evSaved, at: after(0)}, "submit"},
 			{event{kind: evSubmitted, at: after(1), of: first, submitted: job(""), err: &slurm.AmbiguousError{Err: errors.New("x")}}, ""},
 			{event{kind: evTick, at: after(20)}, "search"},
-			{event{kind: evSearched, at: after(20), of: first, search: search{over: true, blind: true}, err: errors.New("squeue")}, ""},
+			{event{kind: evSearched, at: after(20), of: first, search: runs.Search{Over: true, Blind: true}, err: errors.New("squeue")}, ""},
 			{event{kind: evTick, at: after(1000)}, "search"},
-			{event{kind: evSearched, at: after(1000), of: first, search: search{over: true, blind: true}, err: errors.New("squeue")}, ""},
+			{event{kind: evSearched, at: after(1000), of: first, search: runs.Search{Over: true, Blind: true}, err: errors.New("squeue")}, ""},
 			{event{kind: evTick, at: after(1020)}, ""},
 			{event{kind: evTick, at: after(1030)}, "search"},
-			{event{kind: evSearched, at: after(1030), of: first, search: search{over: true}, err: errors.New("sacct")}, ""},
+			{event{kind: evSearched, at: after(1030), of: first, search: runs.Search{Over: true}, err: errors.New("sacct")}, ""},
 			{event{kind: evTick, at: after(1035)}, "search"},
-			{event{kind: evSearched, at: after(1600), of: first, search: search{over: true}, err: errors.New("sacct")}, "search"},
-			{event{kind: evSearched, at: after(1640), of: first, search: search{over: true, blind: true}, err: errors.New("squeue")}, "search"},
-			{event{kind: evSearched, at: after(1650), of: first, search: search{over: true}, err: errors.New("sacct")}, "cancel close"},
+			{event{kind: evSearched, at: after(1600), of: first, search: runs.Search{Over: true}, err: errors.New("sacct")}, "search"},
+			{event{kind: evSearched, at: after(1640), of: first, search: runs.Search{Over: true, Blind: true}, err: errors.New("squeue")}, "search"},
+			{event{kind: evSearched, at: after(1650), of: first, search: runs.Search{Over: true}, err: errors.New("sacct")}, "cancel close"},
 		},
 		"what an unreadable record says of a lost submission is not tried again": {
 			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
 			{event{kind: evSaved, at: after(0)}, "submit"},
 			{event{kind: evSubmitted, at: after(1), of: first, submitted: job(""), err: &slurm.AmbiguousError{Err: errors.New("x")}}, ""},
 			{event{kind: evTick, at: after(20)}, "search"},
-			{event{kind: evSearched, at: after(20), of: first, search: search{over: true, ran: true}}, "close"},
+			{event{kind: evSearched, at: after(20), of: first, search: runs.Search{Over: true, Ran: true}}, "close"},
 		},
 		"an interruption writes down that it ended a lost submission": {
 			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
@@ -161,7 +162,7 @@ func TestNext(t *testing.T) {
 			{event{kind: evTick, at: after(20)}, "search"},
 			{event{kind: evInterrupted, at: after(21), err: &Interrupted{Signal: syscall.SIGTERM}}, "note save"},
 			{event{kind: evSaved, at: after(21)}, ""},
-			{event{kind: evSearched, at: after(25), of: first, search: search{over: true}}, "close"},
+			{event{kind: evSearched, at: after(25), of: first, search: runs.Search{Over: true}}, "close"},
 			{event{kind: evClosed, at: after(25), of: first, outcome: rundir.AttemptOutcome{Outcome: rundir.OutcomeCancelled}}, "save"},
 		},
 		"an answer of yesterday means nothing": {
@@ -189,7 +190,7 @@ func TestDetachedLeavesALostSubmission(t *testing.T) {
 	t.Parallel()
 	for _, cancelled := range []bool{false, true} {
 		p := newPlayer(t, 1, func(o *Options) { o.Detach = true })
-		lost := event{kind: evSearched, of: key{number: 1}, search: search{over: true, blind: true}, err: errors.New("squeue")}
+		lost := event{kind: evSearched, of: key{number: 1}, search: runs.Search{Over: true, Blind: true}, err: errors.New("squeue")}
 		p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
 		p.feed(event{kind: evSaved, at: after(0)})
 		p.feed(event{kind: evSubmitted, at: after(1), of: key{number: 1}, submitted: submit.Submitted{}, err: &slurm.AmbiguousError{Err: errors.New("x")}})
@@ -277,7 +278,7 @@ func TestNextUnderRandomEvents(t *testing.T) {
 			at += rng.Float64() * 4
 			e := randomEvent(rng, p.s, &id)
 			e.at = after(at)
-			if e.kind == evSearched && e.search.over && !e.search.ok || e.kind == evSubmitted && e.submitted.Job.ID == "" && !errors.As(e.err, new(*slurm.AmbiguousError)) {
+			if e.kind == evSearched && e.search.Over && !e.search.OK || e.kind == evSubmitted && e.submitted.Job.ID == "" && !errors.As(e.err, new(*slurm.AmbiguousError)) {
 				open[e.of.cas] = false
 			}
 			if k%20 == seed%20 {
@@ -311,7 +312,7 @@ func randomEvent(rng *rand.Rand, s state, id *int) event {
 		return event{kind: evSubmitted, of: of, submitted: submit.Submitted{Job: j}}
 	case c.stage == stageSearching && c.asking:
 		*id++
-		return event{kind: evSearched, of: of, search: search{ok: rng.IntN(2) == 0, over: rng.IntN(2) == 0, job: slurm.Job{ID: fmt.Sprint(*id)}}}
+		return event{kind: evSearched, of: of, search: runs.Search{OK: rng.IntN(2) == 0, Over: rng.IntN(2) == 0, Job: slurm.Job{ID: fmt.Sprint(*id)}}}
 	case c.stage == stageWatched && rng.IntN(3) > 0:
 		state := []slurm.State{slurm.Pending, slurm.Running, slurm.Completed, slurm.NodeFail, slurm.Suspended, "NEW"}[rng.IntN(6)]
 		return event{kind: evQueue, rows: []slurm.QueueRow{{ID: c.job.ID, Name: c.job.Name, State: state, NodeList: "a"}}}

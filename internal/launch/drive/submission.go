@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -207,25 +208,25 @@ func (t *transition) longBlind(c *caseState) bool {
 }
 
 // searched goes on with what a search has found.
-func (t caseTransition) searched(s search, err error) {
+func (t caseTransition) searched(s runs.Search, err error) {
 	c := t.c
 	c.asking = false
 	switch {
-	case s.ok:
+	case s.OK:
 		at := c.job.Intent
-		c.job.ID, c.job.Routed, c.job.Submitted = s.job.ID, s.job.Cluster, &at
+		c.job.ID, c.job.Routed, c.job.Submitted = s.Job.ID, s.Job.Cluster, &at
 		t.doFor(t.i, action{kind: doNote})
 		t.attach()
-		t.tell(Submitted, t.i, "found job %s", s.job.ID)
+		t.tell(Submitted, t.i, "found job %s", s.Job.ID)
 	case err != nil:
-		t.unanswered(s.blind, err)
-	case !s.over:
+		t.unanswered(s.Blind, err)
+	case !s.Over:
 	case t.mode == modeInterrupted:
 		t.close(outcome.Resolution{
 			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: t.why, Ended: t.at,
 		})
-	case s.ran:
-		t.close(outcome.Unfound("its agent has left a record that cannot be read", t.at))
+	case s.Ran:
+		t.close(outcome.Unread(t.at))
 	default:
 		t.again(errors.New("it left no job"))
 	}

@@ -2,43 +2,18 @@ package drive
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
-	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
-
-// search looks for a job whose submission left no id.
-func (d *driver) search(work context.Context, a action) event {
-	var s search
-	s.over = d.o.SubmissionOver(a.job)
-	var err error
-	s.job, s.ok, err = d.back.Find(work, a.job)
-	s.blind = err != nil && !errors.Is(err, slurm.ErrNotQueued)
-	got, readErr := d.o.Host.Read(work, follow.MaxRecord, a.there.AgentFile())
-	data, there := got[a.there.AgentFile()]
-	s.ran = there || errors.As(readErr, new(*rundir.NodeError))
-	var rec rundir.AgentRecord
-	if !s.ok && json.Unmarshal(data, &rec) == nil && rec.JobID != "" { // gone from everywhere we may look by name
-		s.ok, s.job.ID = true, rec.JobID
-	}
-	if err == nil && !s.ran { // a file server that is away says nothing
-		err = readErr
-	}
-	if err != nil {
-		d.o.Log.Debug("search", "name", a.job.Name, "err", err)
-	}
-	return event{kind: evSearched, search: s, err: err}
-}
 
 // askQueue asks squeue, once per cluster. One that does not answer leaves all unsaid.
 func (d *driver) askQueue(work context.Context, clusters []string) event {

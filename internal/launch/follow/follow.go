@@ -17,9 +17,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// MaxRecord bounds agent.json: thousands of timeline entries and log lines.
-const MaxRecord = 32 << 20
-
 // sizeTimeout bounds the question how much a job has printed.
 const sizeTimeout = 15 * time.Second
 
@@ -87,7 +84,7 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 		}
 		paths = append(paths, w.There.AgentFile())
 	}
-	got, err := r.access.Host.Read(ctx, MaxRecord, paths...)
+	got, err := r.access.Host.Read(ctx, runs.MaxRecord, paths...)
 	unread := r.unread(paths, got, err)
 	parts, _ := r.access.Host.ReadAt(ctx, consolePart, offsets)
 	r.mu.Lock()

@@ -30,3 +30,8 @@ func Unfound(why string, at time.Time) Resolution {
 	r.Finding.Class, r.Finding.Message = string(blame.Unknown), r.Reason
 	return r
 }
+
+// Unread is how an attempt ended of which there is no more than a record of its agent that cannot be read.
+func Unread(at time.Time) Resolution {
+	return Unfound("its agent has left a record that cannot be read", at)
+}

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,11 @@ type JobEnd struct {
 	Err     error  // it may go on
 
 	over bool // it was before anybody was asked to end it
+}
+
+// there is its directory as the job sees it.
+func (e JobEnd) there() rundir.AttemptDir {
+	return rundir.AttemptDir(cmp.Or(e.Job.Dir, string(e.Attempt)))
 }
 
 // Cancel ends every job that the run may have. It takes no lease while a driver holds

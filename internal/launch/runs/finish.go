@@ -19,8 +19,6 @@ import (
 // errDriven says that a run has a driver, who writes its records.
 var errDriven = errors.New("the run is being driven")
 
-const maxRecord = 32 << 20
-
 // Finish writes down how the jobs of a run ended whose driver is dead: by the agents'
 // own records, one squeue and one sacct. It gives how many are still open, because
 // they go on, or nobody can say yet. A run that is driven is left alone.
@@ -165,21 +163,20 @@ const settled = 15 * time.Minute
 func (a Access) conclude(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (ending, bool, error) {
 	j := e.Job
 	if j.ID == "" && j.Backend != rundir.BackendLocal {
-		over := a.SubmissionOver(j) // asked first, as in chase
-		found, ok, err := a.backend(j).Find(ctx, j)
+		found, err := a.Search(ctx, j, e.there())
 		switch {
 		case err != nil:
 			return ending{}, false, err
-		case ok:
-			j.ID = found.ID
+		case found.OK:
+			j.ID = found.Job.ID
 			return ending{JobEnd: e, job: j}, true, nil // the next look has its rows
-		case !over:
+		case !found.Over:
 			return ending{}, false, nil
 		}
 		if c, ok := dir.CancelledAfter(j.Intent); ok && j.Cancel == nil {
 			j.Cancel = &c
 		}
-		o := neverSubmitted(j, a.Now())
+		o := unfound(j, found.Ran, a.Now())
 		return ending{JobEnd: e, job: j, outcome: &o}, true, nil
 	}
 	f, stands, err := a.facts(ctx, dir, e, seen)
@@ -237,11 +234,8 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	if j.Backend == rundir.BackendLocal { // before its record is read, which is complete when it was gone
 		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
 	}
-	path := rundir.AttemptDir(j.Dir).AgentFile()
-	if j.Dir == "" {
-		path = e.Attempt.AgentFile()
-	}
-	got, err := a.Host.Read(ctx, maxRecord, path)
+	path := e.there().AgentFile()
+	got, err := a.Host.Read(ctx, MaxRecord, path)
 	switch {
 	case errors.As(err, new(*rundir.NodeError)):
 		stands = err
@@ -286,11 +280,14 @@ func endedBefore(row *slurm.AcctRow, c rundir.Cancel) bool {
 	return row != nil && row.State.Class() == slurm.Terminal && !row.End.IsZero() && row.End.Add(blame.ClockSkew).Before(c.At)
 }
 
-// neverSubmitted is how an attempt ended that never became a job.
-func neverSubmitted(j rundir.Job, at time.Time) rundir.AttemptOutcome {
+// unfound is how an attempt ended of which no job can be found. ran says that its agent has left a record.
+func unfound(j rundir.Job, ran bool, at time.Time) rundir.AttemptOutcome {
 	r := outcome.NotSubmitted("its driver died first", outcome.KindNotSubmitted, at)
-	if j.Cancel != nil {
-		r.Outcome, r.Reason, r.Finding = rundir.OutcomeCancelled, j.Cancel.Reason, nil
+	switch c := j.Cancel; {
+	case c != nil && (!ran || c.Cause == rundir.CauseInterrupted): // as a driver says that is told to stop
+		r.Outcome, r.Reason, r.Finding = rundir.OutcomeCancelled, c.Reason, nil
+	case ran:
+		r = outcome.Unread(at)
 	}
 	return outcome.Record(r, j, nil, at)
 }

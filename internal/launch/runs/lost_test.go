@@ -2,12 +2,15 @@ package runs
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -67,6 +70,62 @@ func TestFinishLeavesAnAttemptThatWasSubmittedMeanwhile(t *testing.T) {
 			var j rundir.Job
 			require.NoError(t, rundir.ReadJSON(l.attempt.JobFile(), &j))
 			require.Equal(t, "10", j.ID)
+		})
+	}
+}
+
+// A submission of which Slurm knows nothing any more is looked for in its agent's record: otherwise resume would
+// submit it once more.
+func TestFinishReadsTheRecordOfALostSubmission(t *testing.T) {
+	t.Parallel()
+	interrupted := rundir.Cancel{At: time.Now(), Reason: "interrupted", Cause: rundir.CauseInterrupted}
+	for name, tc := range map[string]struct {
+		plant    func(path string) error
+		cancel   *rundir.Cancel
+		id       string
+		outcome  rundir.Outcome
+		class    blame.Class
+		unsolved bool
+	}{
+		"there is none": {plant: func(string) error { return nil }, outcome: rundir.OutcomeInfra, class: blame.Infra},
+		"it names its job": {plant: func(path string) error {
+			return rundir.WriteJSON(path, rundir.AgentRecord{Schema: rundir.Schema, JobID: "9"})
+		}, id: "9"},
+		"it is cut short": {plant: func(path string) error {
+			return rundir.WriteFile(path, []byte(`{"job`), rundir.FileMode)
+		}, outcome: rundir.OutcomeInfra, class: blame.Unknown},
+		"a link is in its place": {plant: func(path string) error { return os.Symlink("x", path) }, outcome: rundir.OutcomeInfra, class: blame.Unknown},
+		"it is cut short, and the driver was told to stop": {plant: func(path string) error {
+			return rundir.WriteFile(path, []byte(`{"job`), rundir.FileMode)
+		}, cancel: &interrupted, outcome: rundir.OutcomeCancelled},
+		"it is too long": {plant: func(path string) error {
+			return errors.Join(rundir.WriteFile(path, nil, rundir.FileMode), os.Truncate(path, MaxRecord+1))
+		}, unsolved: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLost(t, "", "")
+			require.NoError(t, tc.plant(l.attempt.AgentFile()))
+			if tc.cancel != nil {
+				require.NoError(t, rundir.WriteJSON(l.dir.CancelFile(), tc.cancel))
+			}
+			left, err := Finish(context.Background(), l.access, l.dir)
+			require.Equal(t, tc.unsolved, err != nil, "%v", err)
+			var j rundir.Job
+			require.NoError(t, rundir.ReadJSON(l.attempt.JobFile(), &j))
+			require.Equal(t, tc.id, j.ID)
+			if tc.outcome == "" {
+				require.Equal(t, 1, left)
+				require.NoFileExists(t, l.attempt.OutcomeFile())
+				return
+			}
+			require.Equal(t, 0, left)
+			var got rundir.AttemptOutcome
+			require.NoError(t, rundir.ReadJSON(l.attempt.OutcomeFile(), &got))
+			require.Equal(t, tc.outcome, got.Outcome, got.Reason)
+			if tc.class != "" {
+				require.Equal(t, string(tc.class), got.Finding.Class, got.Reason)
+			}
 		})
 	}
 }
