@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
@@ -176,10 +177,11 @@ func Check(scores []bench.Score, gates []Gate) ([]Verdict, error) {
 // unfit says why a score proves nothing: too few samples, or a value that no
 // measurement can have.
 func (a Gate) unfit(s bench.Score) string {
+	limit, _ := strconv.ParseFloat(s.Limited, 64)
 	switch {
 	case s.Samples > 0 && s.Samples < a.Samples:
 		return fmt.Sprintf("%s was measured with %d samples, and the gate is one for %d: run all of them, or give its num_samples", a.Task, s.Samples, a.Samples)
-	case s.Samples == 0 && s.Limited != "" && s.Limited != "None":
+	case s.Samples == 0 && s.Limited != "" && s.Limited != "None" && limit < float64(a.Samples):
 		return fmt.Sprintf("%s was measured with a part of the samples (--limit %s), and the gate is one for %d: run all of them", a.Task, s.Limited, a.Samples)
 	case *a.HigherIsBetter && s.Value > 100:
 		return fmt.Sprintf("%s (%s, %s) is %.2f, which is no percentage", a.Task, s.Metric, s.Filter, s.Value)

@@ -72,6 +72,7 @@ func TestCheck(t *testing.T) {
 		"a few samples prove nothing":     {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 100, Samples: 10}}, []bool{false}, "gsm8k was measured with 10 samples, and the gate is one for 1319"},
 		"a part of them":                  {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 100, Limited: "0.1"}}, []bool{false}, "gsm8k was measured with a part of the samples (--limit 0.1), and the gate is one for 1319"},
 		"nobody knows how many":           {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 95}}, []bool{true}, "; nothing says whether of all 1319 samples"},
+		"a group of more":                 {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 95, Limited: "1319.0"}}, []bool{true}, ""},
 		"without a limit":                 {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 95, Limited: "None"}}, []bool{true}, ""},
 		"all samples":                     {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 95, Samples: 1319}}, []bool{true}, ""},
 		"no percentage":                   {[]bench.Score{score("flexible-extract", 9454)}, []bool{false}, "is 9454.00, which is no percentage"},

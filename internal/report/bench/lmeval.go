@@ -21,6 +21,7 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 		return nil
 	}
 	r := Result{Format: FormatLMEvalJSON, File: file, Line: d.Line(""), Date: scalar(d, "/date").text}
+	limit := cmp.Or(scalar(d, "/config/limit").text, map[bool]string{true: "None"}[d.Has("/config/limit")])
 	for _, pointer := range d.Pointers() {
 		rest, ok := strings.CutPrefix(pointer, "/results/")
 		task, key, two := strings.Cut(rest, "/")
@@ -30,7 +31,7 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 		}
 		s := Score{
 			Task: jsondoc.Unescape(task), Filter: jsondoc.Unescape(filter), Metric: jsondoc.Unescape(name),
-			Samples: d.Small("/n-samples/" + task + "/effective"), Line: d.Line(pointer),
+			Samples: d.Small("/n-samples/" + task + "/effective"), Limited: limit, Line: d.Line(pointer),
 		}
 		if s.Value, ok = d.Number(pointer); !ok || !finite(s.Value) {
 			r.spoil(s.Line, "%s of %s is not a number", s.Metric, s.Task)
@@ -93,8 +94,9 @@ type scoreTable struct {
 	file    string
 	columns map[string]int
 	task    string
-	grouped bool   // a row is of several tasks
-	limit   string // of the samples of each task, by the line before the table; "" = there is no such line
+	limit   string // of the samples of each task, by the line before the tables of a run; "" = there is no such line
+	grouped bool   // a row of that run is of several tasks
+	before  int    // scores of runs before it
 	result  *Result
 }
 
@@ -104,6 +106,7 @@ var limited = regexp.MustCompile(`gen_kwargs: .*, limit: ([0-9.]+|None), num_few
 // Line takes a row of a table.
 func (s *scoreTable) Line(text []byte, number int) {
 	if m := limited.FindSubmatch(text); m != nil {
+		s.runEnds()
 		s.limit = string(m[1])
 	}
 	if bytes.IndexByte(text, '|') < 0 {
@@ -129,13 +132,20 @@ func (s *scoreTable) End() []Result {
 	if s.result == nil {
 		return nil
 	}
-	for i := range s.result.Accuracy {
-		if a := &s.result.Accuracy[i]; s.grouped && a.Samples > 0 { // the limit is that of each task
-			a.Samples, a.Limited = 0, ""
-		}
-	}
+	s.runEnds()
 	accuracySamples(s.metrics, s.result)
 	return []Result{*s.result}
+}
+
+// runEnds gives the scores of a run their number of samples, unless the limit is that of each task of a group.
+func (s *scoreTable) runEnds() {
+	n, _ := parseNumber(s.limit)
+	for ; s.result != nil && s.before < len(s.result.Accuracy); s.before++ {
+		if !s.grouped && n >= 1 {
+			s.result.Accuracy[s.before].Samples = int(min(n, math.MaxInt32))
+		}
+	}
+	s.grouped = false
 }
 
 // row looks at a line; it reports whether the line belongs to a table.
@@ -166,9 +176,6 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 		s.task, s.grouped = task, s.grouped || task != cells[0]
 	}
 	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), Limited: s.limit}
-	if n, ok := parseNumber(s.limit); ok && n >= 1 {
-		out.Samples = int(min(n, math.MaxInt32))
-	}
 	if value > 0 {
 		out.LowerIs = strings.Contains(cells[value-1], "↓")
 	}

@@ -144,7 +144,13 @@ func TestLimitOfATable(t *testing.T) {
 		fmt.Sprintf(header, "None") + table: {Limited: "None"},
 		fmt.Sprintf(header, "10.0") + table: {Limited: "10.0", Samples: 10},
 		fmt.Sprintf(header, "0.1") + table:  {Limited: "0.1"},
-		fmt.Sprintf(header, "10.0") + table + "| - gsm8k_cot|3|none|5|acc|↑|0.5|±|0.1|\n": {},
+		// The limit is that of each task, so that nobody knows how many samples a group has: not all.
+		fmt.Sprintf(header, "10.0") + table + "| - gsm8k_cot|3|none|5|acc|↑|0.5|±|0.1|\n":                                {Limited: "10.0"},
+		fmt.Sprintf(header, "10.0") + table + "|Groups|Version|Metric|   |Value|\n|mmlu|2|acc|↑|0.5|\n":                  {Limited: "10.0"},
+		fmt.Sprintf(header, "10.0") + table + fmt.Sprintf(header, "20") + strings.ReplaceAll(table, "|gsm8k|", "| - x|"): {Limited: "10.0", Samples: 10},
+		`{"results": {"mmlu": {"acc,none": 0.5}}, "versions": {}, "config": {"limit": 10.0}}`:                            {Limited: "10"},
+		`{"results": {"mmlu": {"acc,none": 0.5}}, "versions": {}, "config": {"limit": null}}`:                            {Limited: "None"},
+		`{"results": {"mmlu": {"acc,none": 0.5}}, "versions": {}}`:                                                       {},
 	} {
 		got, err := Reader{}.Read(strings.NewReader(text), "x")
 		require.NoError(t, err)

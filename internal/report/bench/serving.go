@@ -75,10 +75,7 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 
 // servingMetric finds the metric of a pointer in a client's summary.
 func servingMetric(t metric.Table, pointer string) (metric.Metric, bool) {
-	key := strings.TrimPrefix(pointer, "/")
-	if rest, ok := strings.CutPrefix(key, "energy/"); ok {
-		key = rest
-	}
+	key := strings.TrimPrefix(strings.TrimPrefix(pointer, "/"), "energy/")
 	if rest, ok := strings.CutPrefix(key, "avg_decoded_tokens_per_iter/"); ok {
 		key = strings.TrimPrefix(rest, "percentiles/") + "_avg_decoded_tokens_per_iter"
 	}

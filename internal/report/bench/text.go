@@ -135,13 +135,11 @@ func (t *servingTable) between(text []byte, number int) {
 
 // trailer is a line that the test appends behind the client's table.
 func (t *servingTable) trailer(text []byte, number int) {
-	r := t.latest()
-	if r == nil {
+	if len(t.results) == 0 {
 		t.results = append(t.results, Result{Format: FormatServingText, File: t.file, Line: number})
-		r = t.latest()
 	}
 	if label, value, ok := labelled(text); ok {
-		t.sample(r, label, value, number)
+		t.sample(t.latest(), label, value, number)
 	}
 }
 
@@ -198,13 +196,10 @@ func isRule(text []byte) bool {
 // value.
 func labelled(text []byte) (label, value string, ok bool) {
 	i := bytes.IndexByte(text, ':')
-	if i <= 0 || i > 80 {
+	if i <= 0 || i > 80 || len(bytes.TrimSpace(text[i+1:])) == 0 {
 		return "", "", false
 	}
 	fields := bytes.Fields(text[i+1:])
-	if len(fields) == 0 {
-		return "", "", false
-	}
 	return strings.ToLower(string(bytes.Join(bytes.Fields(text[:i]), []byte(" ")))), string(fields[0]), true
 }
 
