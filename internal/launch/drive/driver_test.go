@@ -124,6 +124,47 @@ func TestASubmissionThatNobodyKnowsOf(t *testing.T) {
 	})
 }
 
+// marked is a cluster on which whatever is read is the same.
+type marked struct {
+	*sim
+	data []byte
+	err  error
+}
+
+func (m marked) Read(_ context.Context, _ int64, paths ...string) (map[string][]byte, error) {
+	if m.err != nil {
+		return nil, host.UnreadError{paths[0]: m.err}
+	}
+	return map[string][]byte{paths[0]: m.data}, nil
+}
+
+// A job that has left a record may have run, whatever is wrong with that: none is submitted in its place.
+func TestASubmissionOfWhichARecordIsLeft(t *testing.T) {
+	t.Parallel()
+	denied := &fs.PathError{Op: "open", Path: "agent.json", Err: syscall.EACCES}
+	for name, tc := range map[string]struct {
+		marked
+		silent bool // sacct
+	}{
+		"unreadable":                            {marked{err: denied}, false},
+		"unreadable, and sacct does not answer": {marked{err: denied}, true},
+		"cut short":                             {marked{data: []byte("{")}, false},
+		"cut short, and sacct does not answer":  {marked{data: []byte("{")}, true},
+	} {
+		dir := rundir.Dir(t.TempDir() + "/run")
+		synctest.Test(t, func(t *testing.T) {
+			tc.sim = newSim()
+			tc.unanswered = map[string]bool{"sbatch": true, "sacct": tc.silent}
+			o := simOptions(t, tc.sim, dir, 1)
+			o.Host = tc.marked
+			_, err := Run(context.Background(), o)
+			require.NoError(t, err)
+			o1 := outcomeOf(t, dir, "c0", 0, 1)
+			require.Equal(t, outcome.KindUnfound, o1.Finding.Kind, "%s: %s", name, o1.Reason)
+		})
+	}
+}
+
 // Every source says that there is no job, again and again: that ends as well.
 func TestSubmissionsThatLeaveNoJob(t *testing.T) {
 	t.Parallel()

@@ -219,7 +219,7 @@ func (t caseTransition) searched(s runs.Search, err error) {
 		t.attach()
 		t.tell(Submitted, t.i, "found job %s", s.Job.ID)
 	case err != nil:
-		t.unanswered(s.Blind, err)
+		t.unanswered(s, err)
 	case !s.Over:
 	case t.mode == modeInterrupted:
 		t.close(outcome.Resolution{
@@ -232,21 +232,25 @@ func (t caseTransition) searched(s runs.Search, err error) {
 	}
 }
 
-// unanswered bears that nobody says whether the job exists. As long as squeue itself is silent it may run, and then no
-// other may be submitted in its place.
-func (t caseTransition) unanswered(blind bool, err error) {
+// unanswered bears that nobody says whether the job exists. As long as squeue itself is silent it may run, and where
+// there is a record it may have: then no other may be submitted in its place.
+func (t caseTransition) unanswered(s runs.Search, err error) {
 	c := t.c
-	if c.searchSince.IsZero() || c.searchBlind && !blind {
-		c.searchSince, c.searchBlind = t.at, blind
+	if c.searchSince.IsZero() || c.searchBlind && !s.Blind {
+		c.searchSince, c.searchBlind = t.at, s.Blind
 	}
-	since := t.at.Sub(c.searchSince)
-	switch most := cmp.Or(t.bounds.Blind, outcome.Defaults().Blind); {
-	case blind && since > most:
+	most := notReadyFor
+	if s.Blind {
+		most = cmp.Or(t.bounds.Blind, outcome.Defaults().Blind)
+	}
+	switch {
+	case t.at.Sub(c.searchSince) > most:
 		t.doFor(t.i, action{kind: doCancel}) // should it exist after all
-		t.close(outcome.Unfound(fmt.Sprintf("for %v: %v", most, err), t.at))
-	case !blind && since > notReadyFor:
-		t.doFor(t.i, action{kind: doCancel})
-		t.refused(fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
+		if s.Blind || s.Ran {
+			t.close(outcome.Unfound(fmt.Sprintf("for %v: %v", most, err), t.at))
+		} else {
+			t.refused(fmt.Errorf("whether its job exists could not be found out for %v: %w", most, err))
+		}
 	case t.longBlind(c) && c.told == "":
 		c.told = err.Error()
 		t.tell(Warning, t.i, "whether its job exists cannot be found out, looking on for up to %v: %v", most, err)

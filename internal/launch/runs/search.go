@@ -16,8 +16,8 @@ const MaxRecord = 32 << 20
 type Search struct {
 	Job slurm.Job
 	OK  bool // it exists, or its agent has left a record with its id
-	// Over says that whatever was started to submit it has certainly ended, Ran that its agent has left a record, and
-	// Blind that squeue has not answered.
+	// Over says that whatever was started to submit it has certainly ended, Ran that its agent has left a record, or may
+	// have: one that cannot be read. Blind says that squeue has not answered.
 	Over, Ran, Blind bool
 }
 
@@ -36,8 +36,8 @@ func (a Access) Search(ctx context.Context, j rundir.Job, there rundir.AttemptDi
 		s.OK, s.Job.ID = true, rec.JobID
 		return s, nil
 	}
-	s.Ran = left || errors.As(unread, new(*rundir.NodeError))
-	if err == nil && !s.Ran { // a file server that is away says nothing
+	s.Ran = left || unread != nil
+	if err == nil && !errors.As(unread, new(*rundir.NodeError)) { // that stays; a file server may be away
 		err = unread
 	}
 	if err != nil {
