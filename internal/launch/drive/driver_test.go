@@ -211,6 +211,12 @@ func TestAFileServerIsAwayDuringASubmission(t *testing.T) {
 		"silent":       {fmt.Errorf("lease: %w", &fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}), rundir.OutcomePassed},
 		"full":         {&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, rundir.OutcomeInfra},
 		"not there":    {&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, rundir.OutcomeInfra},
+		"disconnected": {fmt.Errorf("copy: %w", &fs.PathError{Op: "stat", Path: "x", Err: syscall.ENOTCONN}), rundir.OutcomePassed},
+		"no processes": {&fs.PathError{Op: "fork/exec", Path: "x", Err: syscall.EAGAIN}, rundir.OutcomePassed},
+		"a file":       {&fs.PathError{Op: "open", Path: "x/y", Err: syscall.ENOTDIR}, rundir.OutcomeInfra},
+		"a loop":       {&fs.PathError{Op: "open", Path: "x/y", Err: syscall.ELOOP}, rundir.OutcomeInfra},
+		"long":         {&fs.PathError{Op: "open", Path: "x", Err: syscall.ENAMETOOLONG}, rundir.OutcomeInfra},
+		"no program":   {&fs.PathError{Op: "fork/exec", Path: "x", Err: syscall.ENOEXEC}, rundir.OutcomeInfra},
 		"not of files": {errors.New("no such template"), rundir.OutcomeInfra},
 	} {
 		dir := rundir.Dir(t.TempDir() + "/run")

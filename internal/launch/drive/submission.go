@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"syscall"
 	"time"
@@ -114,19 +113,17 @@ func (t caseTransition) submitted(res submit.Submitted, err error) {
 func notReady(err error) bool {
 	var refused *slurm.CallError
 	return errors.As(err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered() || refused.Unauthenticated()) ||
-		errors.Is(err, host.ErrUnreachable) || crowded(err) || shaky(err)
+		errors.Is(err, host.ErrUnreachable) || momentary(err)
 }
 
-// shaky reports whether a file could not be read or written as when a file server is away for a moment.
-func shaky(err error) bool {
-	lasting := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, host.ErrNotStarted)
-	return errors.As(err, new(syscall.Errno)) && patience(err) == writeFor && !lasting
-}
-
-// crowded reports whether a command could not be started on this machine just now.
-func crowded(err error) bool {
-	return errors.Is(err, host.ErrNotStarted) && slices.ContainsFunc(
-		[]error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY}, func(e error) bool { return errors.Is(err, e) })
+// momentary reports whether an error is one of this machine when it is full of processes, or of a file server that is
+// away. What else the system says of a file or of a program stays.
+func momentary(err error) bool {
+	return slices.ContainsFunc([]error{
+		syscall.EAGAIN, syscall.EINTR, syscall.ENOMEM, syscall.ENOBUFS, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY,
+		syscall.EIO, syscall.EREMOTEIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ESHUTDOWN, syscall.ENOTCONN, syscall.ENETDOWN, syscall.ENETUNREACH,
+		syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // attach goes on with an attempt whose job is known.
