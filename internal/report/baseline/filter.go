@@ -63,7 +63,7 @@ func (p *picker) sameSeries(r Record) bool { return r.Case == p.q.Case && p.has(
 // run is false once the query is answered.
 func (p *picker) run(r Record) bool {
 	q := p.q
-	if !r.Counts() || !p.sameSeries(r) || r.Branch() != NormalBranch(q.Branch) || q.excepts(r) || p.withdrawn[r.ID] ||
+	if !r.Counts() || !p.sameSeries(r) || r.Branch() != NormalBranch(q.Branch) || p.excepts(r) || p.isWithdrawn(r) ||
 		!q.Before.IsZero() && !r.Time.Before(q.Before) || !q.Since.IsZero() && r.Time.Before(q.Since) || p.elsewhere(r) {
 		return true
 	}
@@ -86,8 +86,18 @@ func (p *picker) run(r Record) bool {
 }
 
 // excepts reports whether a run is the one being judged, also where it was stored as one of an older series.
-func (q Query) excepts(r Record) bool {
-	return q.Except != "" && (r.ID == q.Except || r.Rehomed(q.Match).ID == q.Except)
+func (p *picker) excepts(r Record) bool {
+	same := p.q.Except != "" && (r.ID == p.q.Except || r.Rehomed(p.match).ID == p.q.Except)
+	if same {
+		p.twins[r.ID] = p.q.Except
+	}
+	return same
+}
+
+// isWithdrawn reports whether a run is not to be counted, under whichever match values of the series that was said.
+func (p *picker) isWithdrawn(r Record) bool {
+	of := func(match map[string]string) bool { return p.withdrawn[r.Rehomed(match).ID] }
+	return len(p.withdrawn) > 0 && (p.withdrawn[r.ID] || of(p.match) || slices.ContainsFunc(p.older, of))
 }
 
 // history is the answer, oldest first.
@@ -112,6 +122,12 @@ func (p *picker) history() History {
 	slices.Reverse(h.Runs)
 	h.Runs = InOrder(h.Runs)
 	h.Acts = slices.DeleteFunc(h.Acts, func(r Record) bool { return p.refused[r.Act.Target] })
+	for i, a := range h.Acts { // what was accepted of a run goes with it
+		if twin := p.twins[a.Act.Target]; twin != "" {
+			act := *a.Act
+			act.Target, h.Acts[i].Act = twin, &act
+		}
+	}
 	slices.Reverse(h.Acts)
 	for end := len(h.Runs); end > 0 && len(p.atBase) > 0; end-- {
 		if rundir.SameCommit(h.Runs[end-1].Build.Commit, p.q.MergeBase) {

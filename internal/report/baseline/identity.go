@@ -41,14 +41,15 @@ func older(match map[string]string) []map[string]string {
 type identity struct {
 	match   map[string]string
 	older   []map[string]string
-	keys    []string        // of match, then of older
-	foreign string          // another cluster that this series is measured on, "" = none is known
-	claimed map[string]bool // keys of older that a series with other settings may claim, too
-	refused map[string]bool // ids of runs that belong to others
+	keys    []string          // of match, then of older
+	foreign string            // another cluster that this series is measured on, "" = none is known
+	claimed map[string]bool   // keys of older that a series with other settings may claim, too
+	refused map[string]bool   // ids of runs that belong to others
+	twins   map[string]string // ids of runs that are there under the series' own match values, too, and those ids
 }
 
 func identityOf(match map[string]string) identity {
-	id := identity{match: NormalMatch(match), older: older(match), claimed: map[string]bool{}, refused: map[string]bool{}}
+	id := identity{match: NormalMatch(match), older: older(match), claimed: map[string]bool{}, refused: map[string]bool{}, twins: map[string]string{}}
 	for _, m := range append([]map[string]string{match}, id.older...) {
 		id.keys = append(id.keys, MatchKey(m))
 	}
@@ -110,11 +111,15 @@ func (id *identity) own(runs []Record) ([]Record, string) {
 		if there[r.ID] {
 			return false
 		}
+		if twin := r.Rehomed(id.match).ID; there[twin] {
+			id.twins[r.ID] = twin
+			return true
+		}
 		doubtful := id.lacksCluster(r) && r.Cluster == "" && id.foreign != ""
 		if doubtful {
 			nameless++
 		}
-		if doubtful || id.claimed[MatchKey(r.Match)] || there[r.Rehomed(id.match).ID] {
+		if doubtful || id.claimed[MatchKey(r.Match)] {
 			id.refused[r.ID] = true
 			return true
 		}

@@ -42,6 +42,38 @@ func TestARunIsNotItsOwnPast(t *testing.T) {
 	})
 }
 
+// What people said of a run holds for it under match values that name more, too: of the one that is judged, and of one
+// that was stored again, with the old one withdrawn or the new.
+func TestWhatWasSaidOfARunGoesWithIt(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		was := nightly("c", 1, 100)
+		was.Cluster = "east"
+		was = was.Normal()
+		again := on("east", was)
+		save(t, s, was, act(baseline.KindAccept, was))
+		history := func(except string) baseline.History {
+			h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: again.Match, Except: except})
+			require.NoError(t, err)
+			return h
+		}
+		require.Equal(t, again.ID, history(again.ID).Acts[0].Act.Target)
+		save(t, s, again)
+		h := history("")
+		require.Equal(t, []baseline.Record{again}, h.Runs)
+		require.Len(t, h.Acts, 1)
+		require.Equal(t, again.ID, h.Acts[0].Act.Target)
+		for _, r := range []baseline.Record{was, again} {
+			withdrawn := act(baseline.KindWithdraw, r)
+			save(t, s, withdrawn)
+			require.Empty(t, history("").Runs)
+			_, err := s.Delete(t.Context(), baseline.Filter{IDs: []string{withdrawn.ID}})
+			require.NoError(t, err)
+		}
+	})
+}
+
 // What earlier versions stored, without the cluster and the settings of the client in
 // its identity, belongs to the one series that may claim it.
 func TestRunsOfEarlierVersions(t *testing.T) {
