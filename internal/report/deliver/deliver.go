@@ -52,6 +52,8 @@ type Reporter struct {
 
 	Out, Warn io.Writer
 	Style     publish.Style // of the console
+
+	owed string // why what was measured is not stored, though it must be; "" = it is, or need not be
 }
 
 // New is a reporter of a run directory.
@@ -190,7 +192,8 @@ func (r *Reporter) Owe(b rundir.Build) {
 	}
 	if tree, err := r.Dir.Tree(); err == nil { // else the run ends by that
 		defer func() { _ = tree.Close() }()
-		r.note(tree, "whoever drove this run had not stored what it measured")
+		r.owed = "whoever drove this run had not stored what it measured"
+		r.note(tree)
 	}
 }
 
@@ -199,8 +202,9 @@ func GoesOn(c rundir.CaseState) bool {
 	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
 }
 
-func (r *Reporter) note(tree *rundir.Tree, why string) {
-	if err := tree.WriteFile(filepath.Join(r.Dir.Report(), notStoredFile), []byte(why), rundir.FileMode); err != nil {
+// note leaves in the run's directory what is owed.
+func (r *Reporter) note(tree *rundir.Tree) {
+	if err := tree.WriteFile(filepath.Join(r.Dir.Report(), notStoredFile), []byte(r.owed), rundir.FileMode); err != nil {
 		fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", err)
 	}
 }
@@ -220,9 +224,11 @@ func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (er
 	switch {
 	case err != nil && (d.Run.Advice.NoStore || !report.MustBeStored(d.Run.Build, d.Run.Advisory)): // nobody will miss it
 	case err != nil:
-		r.note(tree, err.Error())
+		r.owed = err.Error()
+		r.note(tree)
 	case save && slices.ContainsFunc(d.Run.Cases, GoesOn): // what is still to come is owed
 	case save:
+		r.owed = ""
 		_ = tree.Remove(mark) // most have none
 	case len(d.Records) > 0:
 		if why, none := tree.ReadFile(mark, 1<<20); none == nil {
@@ -254,6 +260,12 @@ func (r *Reporter) save(ctx context.Context, records []baseline.Record) error {
 // proven failure, and neither leaves a pass.
 func (r *Reporter) publish(d builder.Decided, notStored error) error {
 	rep, err := r.Write(&d)
+	if err != nil && r.owed != "" { // the note went with what stood in the place of the report's directory
+		if tree, gone := r.Dir.Tree(); gone == nil {
+			r.note(tree)
+			_ = tree.Close()
+		}
+	}
 	if r.CopyTo != "" {
 		if copied := archive.Copy(r.CopyTo, r.Dir, rep, r.Options.Mask); copied != nil {
 			rep, copied = r.Unwritten(&d, "--copy-report", copied)

@@ -70,6 +70,27 @@ func TestARunIsNotStoredFromItsBeginning(t *testing.T) {
 	}
 }
 
+// A job that puts a link in the place of the report's directory takes no note away of what is not stored.
+func TestWhatIsNotStoredIsNotedBehindALink(t *testing.T) {
+	t.Parallel()
+	d := builder.Decided{Records: []baseline.Record{{Kind: baseline.KindRun, Case: "c", Run: "r"}}}
+	d.Run.Run = rundir.Run{ID: "r", Build: rundir.Build{Mode: baseline.ModeNightly}}
+	for name, begins := range map[string]func(*Reporter) error{
+		"at its end":     func(r *Reporter) error { return r.stored(t.Context(), d, true) },
+		"from its begin": func(r *Reporter) error { r.Owe(d.Run.Build); return errors.New("not stored") },
+	} {
+		dir := rundir.Dir(t.TempDir())
+		require.NoError(t, os.Symlink(t.TempDir(), dir.Report()))
+		r := New(dir, builder.Options{Setup: judging.Setup{StoreErr: errors.New("away")}})
+		r.Out, r.Warn, r.Driven = t.Output(), t.Output(), true
+		err := begins(r)
+		require.Error(t, err, name)
+		require.Error(t, r.publish(d, err), name)
+		again := New(dir, builder.Options{})
+		require.Error(t, again.stored(t.Context(), d, false), name)
+	}
+}
+
 // A signal while regressions are measured again takes no alarm away: people are told of what the run itself has found.
 func TestInterruptedConfirmationTellsOfTheAlarm(t *testing.T) {
 	t.Parallel()
