@@ -7,7 +7,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// cancelRequested reads a request that is newer than our lease, and is not our own helper's.
+// cancelRequested reads a request that is newer than our lease and is no helper's, be it ours or an earlier drive's.
 func (d *driver) cancelRequested() (rundir.Cancel, bool) {
 	var c rundir.Cancel
 	err := rundir.ReadJSON(d.o.Dir.CancelFile(), &c)
@@ -17,7 +17,7 @@ func (d *driver) cancelRequested() (rundir.Cancel, bool) {
 		}
 		return c, false
 	}
-	return c, c.At.After(d.lease.Record().Acquired) && !d.registry.closed()
+	return c, c.At.After(d.lease.Record().Acquired) && c.Cause != rundir.CauseInterrupted
 }
 
 // requested is why ci-disagg cancel has ended a job, as the tail of a text; "" =
