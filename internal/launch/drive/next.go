@@ -162,7 +162,7 @@ func (t *transition) finished() bool {
 // left reports whether a detached run leaves an attempt to resume: it waits for no more than its submission.
 func (t *transition) left(c *caseState) bool {
 	if c.stage == stageSearching {
-		return t.mode == modeRun && t.longBlind(c)
+		return t.mode == modeRun && t.longBlind(c) && c.told != ""
 	}
 	return c.watched() && c.endSent.IsZero() && (!c.unchecked || t.blind())
 }

@@ -189,7 +189,7 @@ func TestNext(t *testing.T) {
 func TestDetachedLeavesALostSubmission(t *testing.T) {
 	t.Parallel()
 	for _, cancelled := range []bool{false, true} {
-		p := newPlayer(t, 1, func(o *Options) { o.Detach = true })
+		told, p := "", newPlayer(t, 1, func(o *Options) { o.Detach = true })
 		lost := event{kind: evSearched, of: key{number: 1}, search: runs.Search{Over: true, Blind: true}, err: errors.New("squeue")}
 		p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
 		p.feed(event{kind: evSaved, at: after(0)})
@@ -201,8 +201,14 @@ func TestDetachedLeavesALostSubmission(t *testing.T) {
 				p.feed(event{kind: evRequested, at: after(s), text: "enough"})
 			}
 			lost.at = after(s)
-			p.feed(lost)
+			for _, a := range p.feed(lost) {
+				if a.kind == doTell && a.update.Kind == Warning {
+					told = a.update.Text
+				}
+			}
 		}
+		require.Equal(t, !cancelled, strings.Contains(told, "resume looks on"), told)
+		require.Equal(t, cancelled, strings.Contains(told, "looking on for up to 24h"), told)
 		require.Equal(t, !cancelled, p.s.over)
 		require.Equal(t, 1, p.s.liveCount())
 	}

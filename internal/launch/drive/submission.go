@@ -250,6 +250,10 @@ func (t caseTransition) unanswered(s runs.Search, err error) {
 		}
 	case t.longBlind(c) && c.told == "":
 		c.told = err.Error()
-		t.tell(Warning, t.i, "whether its job exists cannot be found out, looking on for up to %v: %v", most, err)
+		on := fmt.Sprintf("looking on for up to %v", most)
+		if t.detach && t.left(c) {
+			on = "resume looks on"
+		}
+		t.tell(Warning, t.i, "whether its job exists cannot be found out, %s: %v", on, err)
 	}
 }

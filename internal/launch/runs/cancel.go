@@ -147,7 +147,11 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 			o.cancelAgain(ctx, e.Job, was.id)
 		}
 		if o.Now().Sub(begun) > bound {
-			e.Err = errors.Join(e.Err, was.err, fmt.Errorf("it is still there after %v", bound))
+			text := "it is still there after %v"
+			if !known || was.gone {
+				text = "whether it is gone is not known after %v"
+			}
+			e.Err = errors.Join(e.Err, was.err, fmt.Errorf(text, bound))
 			return
 		}
 		if err := Sleep(ctx, time.Second); err != nil {

@@ -37,6 +37,7 @@ func newLost(t *testing.T, squeue, sacct string) lost {
 	for command, body := range map[string]string{
 		"squeue": squeue + `
 printf '\036JOBID\037NAME\037STATE\037REASON\037START_TIME\037SUBMIT_TIME\037NODES\037NODELIST\037USER\037COMMAND\n'`,
+		"scancel":  "",
 		"scontrol": "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
 		"sacct":    "echo 'JobID|JobName|State|ExitCode|DerivedExitCode|Submit|Start|End|NodeList|Reason|Restarts|Suspended|WorkDir'\n" + sacct,
 	} {
@@ -126,6 +127,26 @@ func TestFinishReadsTheRecordOfALostSubmission(t *testing.T) {
 			if tc.class != "" {
 				require.Equal(t, string(tc.class), got.Finding.Class, got.Reason)
 			}
+		})
+	}
+}
+
+// Of a job that squeue says nothing of, nobody knows that it is there.
+func TestCancelSaysNothingOfAJobThatNobodyKnowsOf(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ squeue, want string }{
+		"silent": {"exit 1", "whether it is gone is not known after 3m40s"},
+		"listed": {`printf '\036JOBID\037NAME\037STATE\037REASON\037START_TIME\037SUBMIT_TIME\037NODES\037NODELIST\037USER\037COMMAND\n'
+printf '\0367\037cid-x\037RUNNING\037None\037N/A\037N/A\0371\037gpu0\037me\037(null)\n'; exit`, "it is still there after 3m40s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLost(t, tc.squeue, "")
+			at := l.access.Now()
+			l.access.Now = func() time.Time { at = at.Add(4 * time.Minute); return at }
+			ends, err := Cancel(context.Background(), CancelOptions{Access: l.access, Dir: l.dir, Wait: true})
+			require.NoError(t, err)
+			require.ErrorContains(t, ends[0].Err, tc.want)
 		})
 	}
 }
