@@ -188,7 +188,7 @@ func (p painter) block(g group, withFault bool) []string {
 	if withFault {
 		say("%s", c.Fault)
 	}
-	rows := moved(c.Metrics)
+	rows := moved(c)
 	proven := c.AB != nil && c.BesidePairs() == nil && c.Result == report.ResultRegression && len(c.AB.Series) > 0 // its lines say it, with A and B
 	switch text := failureText(c); {
 	case text == "" || proven:

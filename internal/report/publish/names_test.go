@@ -8,6 +8,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // TestCasesOfPipelinesKeepTheirNames: the brackets of a pytest id tell a test from its neighbours, those of a
@@ -33,4 +34,19 @@ func TestWhatDoesNotGateIsSaid(t *testing.T) {
 	require.Equal(t, "The test passed; e2el_median_ms was measured and does not gate; with perf.metrics.e2el_median_ms.gate: true it decides.", fault.Of(c))
 	c.Metrics = nil
 	require.Equal(t, "The test passed; nothing says how fast it was.", fault.Of(c))
+}
+
+// Where the answers fail as known and the speed is worse, all that names one metric names the speed.
+func TestTheRowThatDecidesLeads(t *testing.T) {
+	t.Parallel()
+	value, worse := 1.0, 0.2
+	c := report.CaseReport{Measurement: report.Measurement{Metrics: []verdict.Row{
+		{Metric: "accuracy_gsm8k", Gate: true, Verdict: verdict.Regression, Rule: verdict.RuleAccuracy, Value: &value},
+		{Metric: "ttft_median_ms", Gate: true, Verdict: verdict.Regression, Value: &value, Worse: &worse},
+	}}}
+	c.Worst = &report.MetricRef{Metric: "ttft_median_ms"}
+	require.Equal(t, "ttft_median_ms", moved(c)[0].Metric)
+	require.Len(t, moved(c), 2)
+	c.Worst = nil
+	require.Equal(t, "accuracy_gsm8k", moved(c)[0].Metric)
 }

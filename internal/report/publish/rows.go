@@ -1,6 +1,9 @@
 package publish
 
 import (
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -10,16 +13,22 @@ const (
 	maxMoved  = 6  // of other metrics
 )
 
-// moved is the gating rows that a reader has to look at, worst first: whatever
+// moved is the gating rows of a case that a reader has to look at, the one that decides first, then by weight: whatever
 // was measured and is not a pass.
-func moved(rows []verdict.Row) []verdict.Row {
+func moved(c report.CaseReport) []verdict.Row {
 	var out []verdict.Row
-	for _, r := range rows {
+	for _, r := range c.Metrics {
 		if r.Gate && r.Verdict != verdict.Pass && r.Value != nil {
 			out = append(out, r)
 		}
 	}
 	verdict.ByWeight(out)
+	decides := func(r verdict.Row) bool {
+		return c.Worst != nil && r.Point == c.Worst.Point && r.Metric == c.Worst.Metric
+	}
+	if i := slices.IndexFunc(out, decides); i > 0 { // answers that fail as known weigh more, and decide nothing
+		out = slices.Insert(slices.Delete(slices.Clone(out), i, i+1), 0, out[i])
+	}
 	return out
 }
 

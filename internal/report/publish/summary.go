@@ -87,7 +87,7 @@ func summaryCase(g group, pages string) string {
 	name := onWeb(pages, "report/"+casePath(c), look.Markdown(look.OneLine(rundir.ShortID(c.ID), 300)))
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), name)
 	fmt.Fprintf(&b, "%s\n", look.Markdown(c.Fault))
-	rows := moved(c.Metrics)
+	rows := moved(c)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(text, 500)))
 	}

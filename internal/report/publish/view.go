@@ -233,7 +233,7 @@ func viewCase(c report.CaseReport, root string) caseView {
 		CaseReport: c, Root: root, Page: casePath(c), Short: rundir.ShortID(c.ID), Tone: tone(c.Result, c.Colour), Label: caseLabel(c),
 		Fault: c.Fault, Failure: failureText(c), Line: viewLine(c, root),
 	}
-	rows := moved(c.Metrics)
+	rows := moved(c)
 	for i, r := range rows {
 		if i == 3 {
 			v.MoreMoved = len(rows) - i

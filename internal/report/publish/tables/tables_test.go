@@ -40,6 +40,19 @@ func TestSparkline(t *testing.T) {
 	require.NotPanics(t, func() { line(-1, 0, 1, 1e300, -1e300) })
 }
 
+// What is decided beside the measurement is said with its reason, and not in green.
+func TestTheEndIsThatOfTheReport(t *testing.T) {
+	t.Parallel()
+	value := 100.0
+	doc := report.Report{Decision: report.Ending(5), Headline: "not stored: away", Cases: []report.CaseReport{{
+		ID: "c", Decision: report.Ending(0),
+		Measurement: report.Measurement{Verdict: verdict.Pass, Metrics: []verdict.Row{{Metric: "ttft_median_ms", Gate: true, Verdict: verdict.Pass, Value: &value}}},
+	}}}
+	var out bytes.Buffer
+	Printer{W: &out, Colour: true}.Verdict(doc, false)
+	require.Contains(t, out.String(), "\x1b[31mno_verdict: not stored: away (exit 5)")
+}
+
 func TestColourOnlyWhereAsked(t *testing.T) {
 	t.Parallel()
 	value := 100.0

@@ -49,6 +49,9 @@ func (p Printer) Verdict(doc report.Report, all bool) {
 	} else if result == "" || doc.ExitCode == exit.Passed && c.Verdict != verdict.Improvement {
 		result = cmp.Or(report.NotJudged(c), doc.Result)
 	}
+	if doc.ExitCode != c.ExitCode { // the measurement alone does not say how this ended
+		word, result = verdict.Invalid, doc.Result+": "+plain.Inert(plain.Line(doc.Headline))
+	}
 	p.end(word, "%s (exit %d)", result, doc.ExitCode)
 }
 
