@@ -42,9 +42,19 @@ func (o Outside) Judged(j judging.Judgement, notStored error) *Decided {
 		Environment: j.Environment.Text, EnvironmentMoved: j.OfEnvironment(),
 	}, gates, run, j.Warnings)
 	if notStored != nil {
-		d.Run.NotStored = notStored.Error()
+		d.Run.NotStored = InALine(notStored)
 	}
 	return d
+}
+
+// InALine is an error in one line: of many that were joined the first three, and how many more there are.
+func InALine(err error) string {
+	const most = 3
+	all := strings.Split(err.Error(), "\n")
+	if n := len(all) - most; n > 0 {
+		all = append(all[:most], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(all, "; ")
 }
 
 // Paired is the report of a paired session. beside are the rows of what is pinned for B, and of its answers.

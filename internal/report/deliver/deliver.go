@@ -79,7 +79,7 @@ func (r *Reporter) Finish(ctx context.Context, save bool) error {
 	}
 	notStored := r.stored(ask, d, save)
 	if notStored != nil {
-		d.Run.NotStored = notStored.Error()
+		d.Run.NotStored = builder.InALine(notStored)
 		notStored = fmt.Errorf("not stored: %w", notStored)
 	}
 	err = r.publish(d, notStored)

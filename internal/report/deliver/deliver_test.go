@@ -70,6 +70,14 @@ func TestARunIsNotStoredFromItsBeginning(t *testing.T) {
 	}
 }
 
+// However many records a store refuses, a report says it in one line.
+func TestManyRecordsThatAreNotStoredAreOneLine(t *testing.T) {
+	t.Parallel()
+	one := errors.New("a record cannot be stored")
+	require.Equal(t, one.Error(), builder.InALine(one))
+	require.Equal(t, "a record cannot be stored; a record cannot be stored; a record cannot be stored; and 2 more", builder.InALine(errors.Join(one, one, one, one, one)))
+}
+
 // A job that puts a link in the place of the report's directory takes no note away of what is not stored.
 func TestWhatIsNotStoredIsNotedBehindALink(t *testing.T) {
 	t.Parallel()
