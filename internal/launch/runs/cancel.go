@@ -147,11 +147,7 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 			o.cancelAgain(ctx, e.Job, was.id)
 		}
 		if o.Now().Sub(begun) > bound {
-			text := "it is still there after %v"
-			if !known || was.gone {
-				text = "whether it is gone is not known after %v"
-			}
-			e.Err = errors.Join(e.Err, was.err, fmt.Errorf(text, bound))
+			e.Err = errors.Join(e.Err, was.err, was.still(known, bound))
 			return
 		}
 		if err := Sleep(ctx, time.Second); err != nil {
@@ -175,6 +171,14 @@ type whereabouts struct {
 	gone bool
 	id   string
 	err  error
+}
+
+// still says in words that a job is not known to be gone after that time.
+func (w whereabouts) still(known bool, after time.Duration) error {
+	if known && !w.gone {
+		return fmt.Errorf("it is still there after %v", after)
+	}
+	return fmt.Errorf("whether it is gone is not known after %v", after)
 }
 
 // look asks where a job is; false = that is not known.
