@@ -100,13 +100,13 @@ func environment(ctx context.Context, s Setup, r baseline.Record, onset time.Tim
 	case len(before) < 2:
 		return Environment{Text: fmt.Sprintf("The reference %s was measured %d times before this began, which is too little to compare with.", s.Reference, len(before))}
 	}
-	worse, spread, ok := s.moved(before, since)
+	worse, spread, sign, ok := s.moved(before, since)
 	if !ok {
 		return Environment{Text: fmt.Sprintf("The runs of the reference %s have no metric in common.", s.Reference)}
 	}
 	e := Environment{Worse: worse, spread: spread}
-	low, high := 100*math.Expm1(worse-1.645*spread), 100*math.Expm1(worse+1.645*spread)
-	size := fmt.Sprintf("%.1f %% (%.1f to %.1f %%; runs since: %d, before: %d)", 100*math.Expm1(worse), low, high, len(since), len(before))
+	low, high := percent(sign, worse-1.645*spread), percent(sign, worse+1.645*spread)
+	size := fmt.Sprintf("%.1f %% (%.1f to %.1f %%; runs since: %d, before: %d)", percent(sign, worse), low, high, len(since), len(before))
 	switch {
 	case worse > max(referenceSure*spread, 0.7*s.leastEffect()):
 		e.Moved = true
@@ -169,7 +169,8 @@ func (s Setup) referenceRuns(ctx context.Context, r baseline.Record) ([]baseline
 
 // moved is the median over the metrics that gate of how much worse the reference has
 // become, in logs, with the uncertainty of one of them: those of a case share their noise.
-func (s Setup) moved(before, since []baseline.Record) (worse, spread float64, ok bool) {
+// sign is that of most of them.
+func (s Setup) moved(before, since []baseline.Record) (worse, spread, sign float64, ok bool) {
 	var moves, spreads []float64
 	for _, m := range since[0].Measurements {
 		def, known := s.Metrics.Lookup(m.Metric)
@@ -186,13 +187,23 @@ func (s Setup) moved(before, since []baseline.Record) (worse, spread float64, ok
 			off = append(off, math.Abs(z-level))
 		}
 		noise := max(referenceNoise, 1.4826*bws.Median(off, nil))
+		sign += def.Sign()
 		moves = append(moves, bws.Median(now, nil)-level)
 		spreads = append(spreads, noise*math.Sqrt(1.3/float64(len(old))+1.3/float64(len(now))))
 	}
 	if len(moves) == 0 {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
-	return bws.Median(moves, nil), bws.Median(spreads, nil), true
+	return bws.Median(moves, nil), bws.Median(spreads, nil), sign, true
+}
+
+// percent is how much worse a metric of that sign is, of a change in logs: a throughput falls by less percent than its
+// time grows.
+func percent(sign, worse float64) float64 {
+	if sign < 0 {
+		return -100 * math.Expm1(-worse)
+	}
+	return 100 * math.Expm1(worse)
 }
 
 // logsOf are a metric's values of runs, up is worse.
@@ -272,7 +283,7 @@ func (e Environment) explain(row verdict.Row, s Setup, r baseline.Record) verdic
 	sign := def.Sign()
 	left := sign*math.Log1p(max(sign**row.Worse, -0.99)) - e.Worse // a throughput falls by less percent than its time grows
 	if left > 0.7*effect+1.645*e.spread {
-		row.Reason += fmt.Sprintf(". The environment explains %.1f %% of it", 100*sign*math.Expm1(sign*e.Worse))
+		row.Reason += fmt.Sprintf(". The environment explains %.1f %% of it", percent(sign, e.Worse))
 		return row
 	}
 	row.Verdict, row.Alarm, row.Open, row.Slow = verdict.Inconclusive, false, false, false

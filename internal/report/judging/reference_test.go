@@ -47,9 +47,9 @@ func TestTheEnvironmentHasMoved(t *testing.T) {
 		{"on another cluster", []baseline.Record{other.Normal()}, 90, verdict.Regression, "never measured here"},
 		{"too few before", []baseline.Record{control(3, 100), control(32, 90)}, 90, verdict.Regression, "measured 1 times before this began"},
 		{"where it was", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 100)}, 90, verdict.Regression, "The environment has not moved"},
-		{"moved by as much", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 90.4)}, 90, verdict.Inconclusive, "The environment has moved: the reference control@0123456789ab, the same build as ever, is worse by 10."},
+		{"moved by as much", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 90.4)}, 90, verdict.Inconclusive, "The environment has moved: the reference control@0123456789ab, the same build as ever, is worse by 9.6 %"},
 		{"moved, and the change beside it", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 95)}, 80, verdict.Regression, "The environment has moved"},
-		{"moved far, and a small change beside it", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 85)}, 81, verdict.Regression, "The environment has moved"},
+		{"moved far, and a small change beside it", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 85)}, 81, verdict.Regression, "is worse by 15.0 %"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
