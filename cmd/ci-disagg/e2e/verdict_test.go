@@ -161,7 +161,7 @@ func TestReferenceIsMeasuredBesideARun(t *testing.T) {
 		says         string
 	}{
 		{"the change is slower", "1000", 4, "The environment has not moved"},
-		{"everything is slower", "900", 5, "The environment has moved: the reference quick@0123456789ab, the same build as ever, is worse by 11."},
+		{"everything is slower", "900", 5, "The environment has moved: the reference quick@0123456789ab, the same build as ever, is worse by 10."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
