@@ -66,3 +66,14 @@ func TestStuckInCompleting(t *testing.T) {
 		})
 	}
 }
+
+// For a moment accounting lists only the nodes that a job on its way out still holds; the one whose prolog failed is
+// none.
+func TestNodesOfAJobOnItsWayOut(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]string{"all": "n[0-1]", "what is left": "n0", "none": ""} {
+		f := facts(2*m, queue(2*m, m, slurm.Cancelled, ""), acct(2*m, m, "CANCELLED by 0", "0:0"))
+		f.Queue.Row.NodeList, f.Acct.Row.NodeList = "n[0-1]", row
+		require.Equal(t, []string{"n0", "n1"}, Resolve(f).Nodes, name)
+	}
+}

@@ -165,8 +165,10 @@ func (v *view) addAcct(a *slurm.AcctRow) {
 	v.sources = append(v.sources, "sacct")
 }
 
+// fill takes nodes and times. While a job is on its way out slurmctld and accounting list the nodes that it still
+// holds, so the longer list counts.
 func (v *view) fill(nodes string, submit, start, end time.Time) {
-	if n := slurm.Nodes(nodes, maxNodes); n != nil {
+	if n := slurm.Nodes(nodes, maxNodes); len(n) > 0 && len(n) >= len(v.nodes) {
 		v.nodes = n
 	}
 	for _, p := range []struct {
