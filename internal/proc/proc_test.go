@@ -98,13 +98,14 @@ func must(n int, err error) int {
 	return n
 }
 
+// spawn starts a copy of the test binary that plays another child. Of two entries of a name the first counts.
 func spawn(what string) {
 	self, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
 	p, err := os.StartProcess(self, []string{self}, &os.ProcAttr{
-		Env: append(os.Environ(), childEnv+"="+what), Files: []*os.File{nil, os.Stdout, os.Stderr},
+		Env: append([]string{childEnv + "=" + what}, os.Environ()...), Files: []*os.File{nil, os.Stdout, os.Stderr},
 	})
 	if err != nil {
 		panic(err)
