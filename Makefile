@@ -18,7 +18,7 @@ E2E_TESTS := ^Test(Browser|SSH)
 # Long tables that the race detector makes five times longer: they compute, and what goroutines share in their packages is
 # shared in other tests too, under -race. Scripts starts the binary 600 times, for verbs that end at once; whole runs of it
 # are under -race in make e2e. One that is renamed runs under -race until it is named here again.
-PLAIN_TESTS := ^Test(Scripts|OutputsNeverContradict|RecordedHistories|GeneratedHistories|CUDAErrors|Attribution|Bounded|FoldVeryMany|Corpus|Metamorphic)$$
+PLAIN_TESTS := ^Test(Scripts|EveryConfigOnARealCluster|OutputsNeverContradict|RecordedHistories|GeneratedHistories|CUDAErrors|Attribution|Bounded|FoldVeryMany|Corpus|Metamorphic)$$
 
 .PHONY: help
 help: ## this list
@@ -89,7 +89,7 @@ test-jenkins: ## the shared library, with Debian's groovy and the real binary: t
 
 .PHONY: lint-jenkins
 lint-jenkins: ## npm-groovy-lint, which needs Node 20 and a JDK
-	npx --yes npm-groovy-lint@15 --noserver --config $(CURDIR)/jenkins --failon info --output txt jenkins/vars/*.groovy jenkins/examples/*.Jenkinsfile Jenkinsfile
+	.ci/groovy-lint --noserver --config $(CURDIR)/jenkins --failon info --output txt jenkins/vars/*.groovy jenkins/examples/*.Jenkinsfile Jenkinsfile
 
 .PHONY: rooms
 rooms: ## lines, function lengths, complexity, methods, fields and imports of every package
@@ -108,7 +108,7 @@ lint: $(BIN)/golangci-lint lint-jenkins ## golangci-lint, gofumpt, limits of roo
 $(BIN)/golangci-lint: Makefile
 	@if ! $(BIN)/golangci-lint version 2>/dev/null | grep -qF ' $(GOLANGCI_VERSION) '; then \
 	  if found=$$(command -v golangci-lint) && "$$found" version | grep -qF ' $(GOLANGCI_VERSION) '; then mkdir -p $(BIN) && ln -sfn "$$found" $@; \
-	  else GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); fi; fi
+	  else GOBIN=$(BIN) .ci/again go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); fi; fi
 	@touch -h $@
 
 .PHONY: faults

@@ -415,7 +415,7 @@ class Shell {
     Map<String, String> environment
 
     private static final String WRAPPER = '''
-        ( while [ -d "$CONTROL" ] && [ ! -f "$CONTROL/result" ]; do touch "$CONTROL/log"; sleep 1; done &
+        ( while [ -d "$CONTROL" ] && [ ! -f "$CONTROL/result" ]; do touch -c "$CONTROL/log"; sleep 1; done &
           export JENKINS_SERVER_COOKIE="$COOKIE"; unset COOKIE
           sh -xe "$CONTROL/script.sh" >"$CONTROL/log" 2>&1
           echo $? >"$CONTROL/result.new"; mv "$CONTROL/result.new" "$CONTROL/result"
@@ -450,11 +450,11 @@ class Shell {
 
     /** The exit code. An abort ends the step's processes and then throws. */
     int await(Closure abortWhen) {
-        long end = System.currentTimeMillis() + 600_000
+        long end = System.currentTimeMillis() + 1200_000
         while (result() == null) {
             if (abortWhen && abortWhen()) {
                 stop('TERM')
-                long limit = System.currentTimeMillis() + 180_000 // Jenkins waits 20 s, on a machine with less to do
+                long limit = System.currentTimeMillis() + 600_000 // Jenkins waits 20 s, on a machine with less to do
                 while (result() == null && System.currentTimeMillis() < limit) {
                     sleep(50)
                 }

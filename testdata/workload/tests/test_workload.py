@@ -1,10 +1,14 @@
 """Tests of the stand-in itself: what it reads, what it prints, how it dies."""
 
+import argparse
+import asyncio
+import io
 import json
 import math
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +21,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "perf")]
 sys.dont_write_bytecode = True
 
 import test_perf_sanity as sanity  # noqa: E402
-from standin import benchmark_serving, cases, knobs  # noqa: E402
+from standin import benchmark_serving, cases, knobs, server  # noqa: E402
 
 DISAGG = "tiny_1k1k_con4_ctx1_tp1_gen1_tp2"
 GEN_ONLY = "tiny_1k1k_con8_ctx2_tp1_gen1_tp2_gen_only"
@@ -126,6 +130,29 @@ def test_device_steps_skip_warm_up_and_idle_neighbours():
     assert sanity.device_steps(text) == [10.0, 10.2]
 
 
+def test_a_request_that_is_late_for_all_its_tokens_has_iterations(monkeypatch):
+    class Reply:
+        def start(self):
+            pass
+
+        async def write(self, data):
+            pass
+
+        async def end(self):
+            pass
+
+    async def late():
+        s = server.Server(argparse.Namespace(server_role="generation", model="m"), {})
+        s.iterations.outs = [out]
+        await s.generate(time.monotonic_ns() - 1_000_000_000, 16, Reply())
+        await s.iterations.task
+
+    out = io.StringIO()
+    monkeypatch.setenv("CI_DISAGG_TOKEN_MS", "10")
+    asyncio.run(late())
+    assert len(re.findall(ITERATION, out.getvalue(), re.M)) >= 6 and min(sanity.device_steps(out.getvalue())) >= 9
+
+
 # Whole runs.
 
 def start(out, case, role, tasks=1, rank=0, launcher=False, **env):
@@ -138,7 +165,7 @@ def start(out, case, role, tasks=1, rank=0, launcher=False, **env):
                                  **({} if role == "AGG" else {"DISAGG_SERVING_TYPE": role}), **env})
 
 
-def finish(procs, seconds=240):
+def finish(procs, seconds=600):
     end = time.monotonic() + seconds
     try:
         return {name: p.wait(max(0.1, end - time.monotonic())) for name, p in procs.items()}
@@ -163,7 +190,7 @@ def first_to_end(name, procs):
         kill(procs)
 
 
-def wait_for(what, seconds=240):
+def wait_for(what, seconds=600):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
@@ -226,14 +253,35 @@ def test_dead_server_fails_its_worker_with_the_log(tmp_path):
     assert "the server of CTX_0 ended with -9" in (tmp_path / "CTX_0.0.out").read_text()
 
 
-# Requests that are not through before the fault.
-SERVING = {"CI_DISAGG_MAX_OUTPUT": "1000", "CI_DISAGG_TOKEN_MS": "10"}
+# Requests that are not through before the fault: 10 s each, in two waves, and nobody waits for them.
+SERVING = {"CI_DISAGG_MAX_OUTPUT": "64", "CI_DISAGG_TOKEN_MS": "150"}
+
+
+def read(path):
+    return path.read_text() if path.exists() else ""
+
+
+def gone(address):
+    """Reports whether a server that has written its address does not listen any more."""
+    try:
+        host, port = address.read_text().split(":")
+        socket.create_connection((host, int(port)), timeout=60).close()
+    except FileNotFoundError:
+        return False
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_a_worker_passes_whose_server_died_while_the_client_measured(tmp_path):
-    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_POLL_S="45", **SERVING)
-    codes = finish(procs)
-    assert codes == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
+    procs = disaggregated(tmp_path, skip="GEN_0", **SERVING)
+    procs["GEN_0"] = start(tmp_path, f"disagg_upload-e2e-{DISAGG}", "GEN_0", CI_DISAGG_FAULT="GEN_0:server-kill-while-serving",
+                           CI_DISAGG_POLL_S="20", **SERVING)
+    wait_for(lambda: gone(tmp_path / "hostnames-7-0" / "GEN_0.txt"))
+    procs["GEN_0"].send_signal(signal.SIGSTOP)  # between two of its looks, until the client is through
+    assert finish({"BENCHMARK": procs.pop("BENCHMARK")}) == {"BENCHMARK": 1}
+    procs["GEN_0"].send_signal(signal.SIGCONT)
+    assert finish(procs) == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0}
     first = next(line for line in (tmp_path / "trtllm-benchmark.0.0.log").read_text().splitlines() if line.startswith("ERROR"))
     assert re.match(r"ERROR (ServerDisconnectedError: Server disconnected|ConnectionRefusedError|RuntimeError: HTTP 500)", first)
 
@@ -263,8 +311,8 @@ def test_a_dead_engine_behind_a_live_server(tmp_path):
 
 def test_a_dead_engine_that_nobody_is_told_of(tmp_path):
     procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:executor-silent-while-serving", **SERVING)
-    wait_for(lambda: (tmp_path / "trtllm-benchmark.0.0.log").exists())
-    time.sleep(15)  # the requests alone take 10 s
+    wait_for(lambda: re.search(ITERATION, read(tmp_path / "trtllm-serve.0.GEN_0.log"), re.M))  # it has requests
+    time.sleep(25)  # which take 20 s
     ended, log = [name for name, p in procs.items() if p.poll() is not None], (tmp_path / "trtllm-benchmark.0.0.log").read_text()
     kill(procs)
     assert ended == [] and "Successful requests" not in log
@@ -292,7 +340,7 @@ def test_xml_faults(tmp_path, fault, size):
 
 def test_gen_only_reads_step_times_after_the_sentinel(tmp_path):
     roles = ["GEN_0", "CTX_0", "CTX_1", "DISAGG_SERVER", "BENCHMARK"]
-    procs = {r: start(tmp_path, f"disagg-gen_only-{GEN_ONLY}", r, launcher=r == "GEN_0") for r in roles}
+    procs = {r: start(tmp_path, f"disagg-gen_only-{GEN_ONLY}", r, launcher=r == "GEN_0", CI_DISAGG_TOKEN_MS="10") for r in roles}
     assert finish({"GEN_0": procs.pop("GEN_0")}) == {"GEN_0": 0}
     os.rename(tmp_path / "GEN_0.0.out", tmp_path / "gen_server_0.log")
     (tmp_path / "gen_server_0.done").touch()
