@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
@@ -202,9 +203,14 @@ func GoesOn(c rundir.CaseState) bool {
 	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
 }
 
-// note leaves in the run's directory what is owed.
+// note leaves in the run's directory what is owed, in the place of whatever the jobs have put there.
 func (r *Reporter) note(tree *rundir.Tree) {
-	if err := tree.WriteFile(filepath.Join(r.Dir.Report(), notStoredFile), []byte(r.owed), rundir.FileMode); err != nil {
+	mark := filepath.Join(r.Dir.Report(), notStoredFile)
+	err := tree.WriteFile(mark, []byte(r.owed), rundir.FileMode)
+	if err != nil && tree.RemoveAll(mark) == nil {
+		err = tree.WriteFile(mark, []byte(r.owed), rundir.FileMode)
+	}
+	if err != nil {
 		fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", err)
 	}
 }
@@ -221,18 +227,23 @@ func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (er
 	}
 	defer func() { _ = tree.Close() }()
 	mark := filepath.Join(r.Dir.Report(), notStoredFile)
+	missed := !d.Run.Advice.NoStore && report.MustBeStored(d.Run.Build, d.Run.Advisory)
 	switch {
-	case err != nil && (d.Run.Advice.NoStore || !report.MustBeStored(d.Run.Build, d.Run.Advisory)): // nobody will miss it
-	case err != nil:
-		r.owed = err.Error()
+	case err != nil && missed:
+		r.owed = builder.InALine(err)
 		r.note(tree)
+	case err != nil: // nobody will miss it
 	case save && slices.ContainsFunc(d.Run.Cases, GoesOn): // what is still to come is owed
 	case save:
 		r.owed = ""
 		_ = tree.Remove(mark) // most have none
 	case len(d.Records) > 0:
-		if why, none := tree.ReadFile(mark, 1<<20); none == nil {
+		why, unread := tree.ReadFile(mark, 1<<20)
+		switch {
+		case unread == nil:
 			return errors.New(string(why))
+		case missed && !errors.Is(unread, fs.ErrNotExist):
+			return fmt.Errorf("whether the measurements were stored cannot be read: %w", unread)
 		}
 	}
 	return err

@@ -99,6 +99,26 @@ func TestWhatIsNotStoredIsNotedBehindALink(t *testing.T) {
 	}
 }
 
+// Nor one that puts something else in the place of the note itself.
+func TestWhatStandsInThePlaceOfTheNoteIsNoPass(t *testing.T) {
+	t.Parallel()
+	d := builder.Decided{Records: []baseline.Record{{Kind: baseline.KindRun, Case: "c", Run: "r"}}}
+	d.Run.Run = rundir.Run{ID: "r", Build: rundir.Build{Mode: baseline.ModeNightly}}
+	dir := rundir.Dir(t.TempDir())
+	mark := filepath.Join(dir.Report(), notStoredFile)
+	require.NoError(t, os.MkdirAll(filepath.Join(mark, "full"), 0o755))
+	again := New(dir, builder.Options{})
+	require.ErrorContains(t, again.stored(t.Context(), d, false), "cannot be read")
+	r := New(dir, builder.Options{Setup: judging.Setup{StoreErr: errors.New("away")}})
+	r.Warn, r.Driven = t.Output(), true
+	require.Error(t, r.stored(t.Context(), d, true))
+	require.EqualError(t, again.stored(t.Context(), d, false), "away")
+	require.NoError(t, os.WriteFile(mark, make([]byte, 2<<20), 0o644))
+	require.ErrorContains(t, again.stored(t.Context(), d, false), "cannot be read")
+	d.Run.Run.Build.Mode = baseline.ModePR
+	require.NoError(t, again.stored(t.Context(), d, false), "nobody will miss it")
+}
+
 // A signal while regressions are measured again takes no alarm away: people are told of what the run itself has found.
 func TestInterruptedConfirmationTellsOfTheAlarm(t *testing.T) {
 	t.Parallel()
