@@ -33,7 +33,7 @@ func (f Filter) Passes(r Record) bool {
 type picker struct {
 	identity
 	q         Query
-	withdrawn map[string]bool
+	withdrawn Withdrawn
 	acts      []Record
 	atBase    []Record // from the newest run of the merge base on
 	byTime    []Record // begun when the merge base was committed, or before
@@ -41,7 +41,7 @@ type picker struct {
 }
 
 func newPicker(q Query) *picker {
-	return &picker{q: q, identity: identityOf(q.Match), withdrawn: map[string]bool{}}
+	return &picker{q: q, identity: identityOf(q.Match), withdrawn: Withdrawn{}}
 }
 
 func (p *picker) act(r Record) {
@@ -96,8 +96,7 @@ func (p *picker) excepts(r Record) bool {
 
 // isWithdrawn reports whether a run is not to be counted, under whichever match values of the series that was said.
 func (p *picker) isWithdrawn(r Record) bool {
-	of := func(match map[string]string) bool { return p.withdrawn[r.Rehomed(match).ID] }
-	return len(p.withdrawn) > 0 && (p.withdrawn[r.ID] || of(p.match) || slices.ContainsFunc(p.older, of))
+	return p.withdrawn.Has(r) || len(p.withdrawn) > 0 && p.withdrawn.Has(r.Rehomed(p.match))
 }
 
 // history is the answer, oldest first.

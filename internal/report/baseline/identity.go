@@ -156,6 +156,19 @@ func (r Record) Rehomed(match map[string]string) Record {
 	return r
 }
 
+// Withdrawn are the ids of runs that people have withdrawn.
+type Withdrawn map[string]bool
+
+// Has reports whether a run is one of them: under its own match values, or under those that earlier versions kept it
+// with.
+func (w Withdrawn) Has(r Record) bool {
+	if len(w) == 0 {
+		return false
+	}
+	was := func(match map[string]string) bool { return w[r.Rehomed(match).ID] }
+	return w[r.ID] || slices.ContainsFunc(older(r.Match), was)
+}
+
 // Among is the history that records of a store hold for a query: what the store
 // itself would answer.
 func Among(records []Record, q Query) History {

@@ -4,10 +4,15 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/compare"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 )
 
 // on is the run as one of the cluster's series, with further match values.
@@ -71,6 +76,13 @@ func TestWhatWasSaidOfARunGoesWithIt(t *testing.T) {
 			_, err := s.Delete(t.Context(), baseline.Filter{IDs: []string{withdrawn.ID}})
 			require.NoError(t, err)
 		}
+		save(t, s, act(baseline.KindWithdraw, was))
+		g, err := trends.Gather(t.Context(), s, time.Time{}, nil)
+		require.NoError(t, err)
+		require.Empty(t, g.Histories, "pages show nothing that is withdrawn")
+		find := compare.Finder{Store: url, Dir: t.TempDir()}
+		_, err = find.Compare(t.Context(), "branch:main", "branch:main", compare.Options{Setup: judging.Setup{Metrics: metric.Default()}})
+		require.ErrorContains(t, err, "no usable run")
 	})
 }
 

@@ -183,7 +183,7 @@ func (f *Finder) shelf(ctx context.Context, url string) (shelf, error) {
 	}
 	defer func() { _ = store.Close() }() // only read
 	sh := shelf{name: store.String()}
-	withdrawn := map[string]bool{}
+	withdrawn := baseline.Withdrawn{}
 	sh.warnings, err = store.Each(ctx, baseline.Filter{Kinds: []baseline.Kind{baseline.KindRun, baseline.KindWithdraw}, Since: f.Since}, func(r baseline.Record) error {
 		switch {
 		case r.Kind == baseline.KindWithdraw:
@@ -196,7 +196,7 @@ func (f *Finder) shelf(ctx context.Context, url string) (shelf, error) {
 	if err != nil {
 		return shelf{}, err
 	}
-	sh.runs = slices.DeleteFunc(sh.runs, func(r baseline.Record) bool { return withdrawn[r.ID] })
+	sh.runs = slices.DeleteFunc(sh.runs, withdrawn.Has)
 	if f.shelves == nil {
 		f.shelves = map[string]shelf{}
 	}

@@ -36,7 +36,7 @@ func (s Setup) Replay(records []baseline.Record, mode string) []Replayed {
 
 // replayCase goes night by night through the runs of a case.
 func (s Setup) replayCase(records []baseline.Record, mode string) []Replayed {
-	withdrawn := map[string]bool{}
+	withdrawn := baseline.Withdrawn{}
 	var known, runs []baseline.Record // what has been by then; what is to come
 	for _, r := range records {
 		switch {
@@ -56,7 +56,7 @@ func (s Setup) replayCase(records []baseline.Record, mode string) []Replayed {
 	for _, r := range runs {
 		if r.Source != baseline.SourceOwn || r.Verdict == "" {
 			was := r
-			if !withdrawn[r.ID] {
+			if !withdrawn.Has(r) {
 				r = s.replayRun(r, known, mode)
 				out = append(out, Replayed{Record: r, Changed: !reflect.DeepEqual(r, was)})
 			}

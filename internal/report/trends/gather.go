@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Night is one recorded run of a case, as far as pages show it.
@@ -129,6 +130,17 @@ func (h *History) record() baseline.Record {
 	return baseline.Record{Case: h.Case, Match: h.Match, Beside: baseline.Beside{CaseMode: h.CaseMode}}
 }
 
+// run is a night as the store knows it, as far as its id and its place in the history go.
+func (h *History) run(n Night) baseline.Record {
+	r := h.record()
+	r.Kind, r.ID, r.Run, r.Time = baseline.KindRun, n.ID, n.Run, n.Time
+	r.Build = rundir.Build{Mode: baseline.ModeNightly, Branch: h.Branch, Commit: n.Commit, Depth: n.Depth}
+	if !n.CommitTime.IsZero() {
+		r.Build.CommitTime = &n.CommitTime
+	}
+	return r
+}
+
 // add notes a run.
 func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 	h := &History{Case: r.Case, Branch: r.Branch(), Match: r.Match}
@@ -219,7 +231,7 @@ func (t texts) shared(s string) string {
 // arrange orders the nights, and gives each history what people did to it. Histories of older
 // versions that others go on with are joined by nobody: they stand for themselves.
 func (g *Gathered) arrange(acts []baseline.Record) {
-	withdrawn := map[string]bool{}
+	withdrawn := baseline.Withdrawn{}
 	accepts := map[string][]baseline.Record{}
 	for _, a := range acts {
 		if a.Kind == baseline.KindWithdraw {
@@ -230,7 +242,7 @@ func (g *Gathered) arrange(acts []baseline.Record) {
 		accepts[key] = append(accepts[key], a)
 	}
 	for _, h := range g.Histories {
-		h.Nights = slices.DeleteFunc(h.Nights, func(n Night) bool { return withdrawn[n.ID] })
+		h.Nights = slices.DeleteFunc(h.Nights, func(n Night) bool { return withdrawn.Has(h.run(n)) })
 		h.order()
 		h.Acts = accepts[h.key()]
 	}
@@ -245,12 +257,7 @@ func (h *History) order() {
 	records := make([]baseline.Record, len(h.Nights))
 	byID := make(map[string]Night, len(h.Nights))
 	for i, n := range h.Nights {
-		r := baseline.Record{ID: n.ID, Time: n.Time}
-		r.Build.Commit, r.Build.Depth = n.Commit, n.Depth
-		if !n.CommitTime.IsZero() {
-			r.Build.CommitTime = &n.CommitTime
-		}
-		records[i], byID[n.ID] = r, n
+		records[i], byID[n.ID] = h.run(n), n
 	}
 	slices.SortStableFunc(records, func(a, b baseline.Record) int { return a.Time.Compare(b.Time) })
 	for i, r := range baseline.InOrder(records) {
