@@ -162,7 +162,7 @@ const settled = 15 * time.Minute
 // conclude says how one attempt ended, or what else is to be written down of it; false = nothing.
 func (a Access) conclude(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (ending, bool, error) {
 	j := e.Job
-	if j.ID == "" && j.Backend != rundir.BackendLocal {
+	if j.ID == "" {
 		found, err := a.Search(ctx, j, e.there())
 		switch {
 		case err != nil:

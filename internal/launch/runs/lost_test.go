@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -129,6 +132,35 @@ func TestFinishReadsTheRecordOfALostSubmission(t *testing.T) {
 			}
 		})
 	}
+}
+
+// So it is on the local backend: neither is an agent that lives ended, nor the record of one that has ended lost.
+func TestFinishFindsALocalAgentWhoseNumberIsNotWrittenDown(t *testing.T) {
+	t.Parallel()
+	l := newLost(t, "", "")
+	l.job.Backend, l.job.Name = rundir.BackendLocal, "cid-lost-"+filepath.Base(t.TempDir())+strconv.Itoa(os.Getpid())
+	require.NoError(t, rundir.WriteJSON(l.attempt.JobFile(), l.job))
+	agent := exec.Command("sleep", "1000")
+	agent.Env = append(os.Environ(), jobs.Cookie(l.job))
+	require.NoError(t, agent.Start())
+	id := strconv.Itoa(agent.Process.Pid)
+	for range 2 {
+		left, err := Finish(t.Context(), l.access, l.dir)
+		require.NoError(t, err)
+		require.Equal(t, 1, left, "it lives")
+		var j rundir.Job
+		require.NoError(t, rundir.ReadJSON(l.attempt.JobFile(), &j))
+		require.Equal(t, id, j.ID)
+	}
+	require.NoError(t, agent.Process.Kill())
+	_, _ = agent.Process.Wait()
+	require.NoError(t, rundir.WriteJSON(l.attempt.JobFile(), l.job))
+	require.NoError(t, rundir.WriteJSON(l.attempt.AgentFile(), rundir.AgentRecord{Schema: rundir.Schema, JobID: id, Started: l.job.Intent}))
+	_, err := Finish(t.Context(), l.access, l.dir)
+	require.NoError(t, err)
+	var j rundir.Job
+	require.NoError(t, rundir.ReadJSON(l.attempt.JobFile(), &j))
+	require.Equal(t, id, j.ID, "of the agent that has ended")
 }
 
 // Of a job that squeue says nothing of, nobody knows that it is there.

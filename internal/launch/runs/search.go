@@ -25,15 +25,17 @@ type Search struct {
 // there, in the record of its agent. With an error, nobody says that there is none.
 func (a Access) Search(ctx context.Context, j rundir.Job, there rundir.AttemptDir) (s Search, err error) {
 	s.Over = a.SubmissionOver(j) // asked first: what ends after the look may leave a job that this has not seen
-	if s.Job, s.OK, err = a.backend(j).Find(ctx, j); s.OK {
+	if s.Job, s.OK, err = a.backend(j).Find(ctx, j); s.OK && j.Backend != rundir.BackendLocal {
 		return s, nil
-	}
+	} // of the processes of a local job the record knows the agent's
 	s.Blind = err != nil && !errors.Is(err, slurm.ErrNotQueued)
 	got, unread := a.Host.Read(ctx, MaxRecord, there.AgentFile())
 	data, left := got[there.AgentFile()]
 	var rec rundir.AgentRecord
 	if json.Unmarshal(data, &rec) == nil && rec.JobID != "" {
 		s.OK, s.Job.ID = true, rec.JobID
+	}
+	if s.OK {
 		return s, nil
 	}
 	s.Ran = left || unread != nil
