@@ -18,8 +18,8 @@ import (
 // cancelOptions are the flags of cancel.
 type cancelOptions struct {
 	findFlags
-	config, reason, output string
-	patient, interrupted   bool
+	config, reason, output, interrupted string
+	patient                             bool
 }
 
 // AddFlags registers the flags.
@@ -29,7 +29,7 @@ func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
 	cmdline.AddOutput(f, &o.output)
 	f.BoolVar(&o.patient, "patient", false, "wait for up to four minutes, not two")
-	f.BoolVar(&o.interrupted, "interrupted", false, "what a driver that is told to stop leaves to do: resume goes on with the cases")
+	f.StringVar(&o.interrupted, "interrupted", "", "what the driver with this lease, told to stop, leaves to do: resume goes on with the cases")
 	_ = f.MarkHidden("interrupted") // a driver starts it
 }
 
@@ -66,9 +66,11 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 		return err
 	}
 	defer d.Close()
-	ended, err := runs.Cancel(cmd.Context(), runs.CancelOptions{
-		Access: d.Access(), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient, Interrupted: o.interrupted,
-	})
+	opts := runs.CancelOptions{Access: d.Access(), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient}
+	if o.interrupted != "" {
+		opts.Cause, opts.Driver, opts.Patient = rundir.CauseInterrupted, o.interrupted, true
+	}
+	ended, err := runs.Cancel(cmd.Context(), opts)
 	if err != nil {
 		return &exit.Error{Code: exit.Infra, Err: err}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -79,7 +80,7 @@ func (d *driver) helper() {
 		return
 	}
 	_, err := proc.Detach(proc.Command{
-		Argv: []string{d.o.Self, "cancel", "--reason", "interrupted", "--interrupted", string(d.o.Dir)},
+		Argv: []string{d.o.Self, "cancel", "--reason", "interrupted", "--interrupted", d.lease.Record().Owner, string(d.o.Dir)},
 		Dir:  "/", Env: proc.WithoutStore(proc.WithoutJenkins(d.o.Environ)),
 	}, filepath.Join(string(d.o.Dir), "cancel.log"))
 	if err != nil {
@@ -89,12 +90,12 @@ func (d *driver) helper() {
 
 // cancelOpen ends the jobs that an earlier driver of this run has left, when the
 // signal comes before they have been picked up.
-func cancelOpen(o Options) error {
+func cancelOpen(o Options, l *lease.Lease) error {
 	open, unread := runs.Open(o.Dir)
 	if len(open) == 0 {
 		return unread
 	}
-	d := newDriver(o, o.Run, nil, nil)
+	d := newDriver(o, o.Run, nil, l)
 	jobs := make([]rundir.Job, 0, len(open))
 	for _, j := range open {
 		jobs = append(jobs, j.Job)

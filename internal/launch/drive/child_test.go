@@ -87,7 +87,8 @@ func driveMain(args []string) int {
 
 func cancelMain(args []string) int {
 	_, err := runs.Cancel(context.Background(), runs.CancelOptions{
-		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, Dir: rundir.Dir(args[len(args)-1]), Reason: "interrupted", Interrupted: true,
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, Dir: rundir.Dir(args[len(args)-1]), Reason: "interrupted",
+		Cause: rundir.CauseInterrupted, Driver: args[len(args)-2], Patient: true,
 	})
 	if err != nil {
 		fmt.Println(err)

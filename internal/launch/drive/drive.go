@@ -27,9 +27,9 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 		return o.Run, err
 	}
 	var early error
-	l, err := lease.Acquire(ctx, o.Dir, o.Now, func() {
+	l, err := lease.Acquire(ctx, o.Dir, o.Now, func(l *lease.Lease) {
 		if interrupts(ctx) {
-			early = cancelOpen(o) // an earlier driver's jobs are ours to end, at once
+			early = cancelOpen(o, l) // an earlier driver's jobs are ours to end, at once
 		}
 	})
 	if err != nil {

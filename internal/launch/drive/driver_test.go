@@ -237,28 +237,6 @@ func TestAFileServerIsAwayDuringASubmission(t *testing.T) {
 	}
 }
 
-// The helper of a driver that was told to stop may start slowly: what it asks for does not end a run that was resumed.
-func TestALateHelperEndsNoResumedRun(t *testing.T) {
-	t.Parallel()
-	dir := rundir.Dir(t.TempDir() + "/run")
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim()
-		o := simOptions(t, s, dir, 2)
-		o.MaxJobs = 1
-		o.Progress = func(u Update) {
-			if u.Kind == Submitted {
-				require.NoError(t, rundir.WriteJSON(dir.CancelFile(), rundir.Cancel{At: u.At, Reason: "interrupted", Cause: rundir.CauseInterrupted}))
-			}
-		}
-		run, err := Run(context.Background(), o)
-		require.NoError(t, err)
-		for _, c := range run.Cases {
-			require.Len(t, c.Attempts, 1)
-			require.Equal(t, rundir.OutcomePassed, c.Attempts[0].Outcome)
-		}
-	})
-}
-
 // A request to end the run that the driver has not come across yet is found before each submission.
 func TestNothingIsSubmittedAfterACancel(t *testing.T) {
 	t.Parallel()

@@ -66,7 +66,7 @@ func HostName() string {
 // Acquire takes the lease, or says who has it. interrupted is called when ctx ends
 // while it waits; it waits on all the same, because whoever has to write down the
 // end of the jobs must hold the lease.
-func Acquire(ctx context.Context, dir rundir.Dir, now func() time.Time, interrupted func()) (*Lease, error) {
+func Acquire(ctx context.Context, dir rundir.Dir, now func() time.Time, interrupted func(*Lease)) (*Lease, error) {
 	var id [8]byte
 	_, _ = rand.Read(id[:])
 	at := now()
@@ -83,7 +83,7 @@ func Acquire(ctx context.Context, dir rundir.Dir, now func() time.Time, interrup
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			interrupted()
+			interrupted(l)
 			<-t.C
 		}
 	}

@@ -31,7 +31,7 @@ func TestLease(t *testing.T) {
 func leases(t *testing.T, dir rundir.Dir) {
 	t.Helper()
 	ctx := context.Background()
-	none := func() {}
+	none := func(*Lease) {}
 	first, err := Acquire(ctx, dir, time.Now, none)
 	require.NoError(t, err)
 	require.NoError(t, first.Renew())
@@ -138,13 +138,13 @@ func TestHalfTakenLease(t *testing.T) {
 	dead := rundir.Lease{Schema: rundir.Schema, Owner: "dead", Host: HostName(), PID: 1<<22 - 1, Heartbeat: at}
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile()+claimed, dead))
 	synctest.Test(t, func(t *testing.T) {
-		l, err := Acquire(context.Background(), dir, time.Now, func() {})
+		l, err := Acquire(context.Background(), dir, time.Now, func(*Lease) {})
 		require.NoError(t, err)
 		require.NoError(t, l.Release(false))
 	})
 	dead.Host, dead.Heartbeat = "elsewhere", time.Now()
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile()+claimed, dead))
-	_, err := Acquire(context.Background(), dir, time.Now, func() {})
+	_, err := Acquire(context.Background(), dir, time.Now, func(*Lease) {})
 	require.ErrorAs(t, err, new(*BusyError), "it lives, as far as is known")
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -18,12 +19,14 @@ type CancelOptions struct {
 	Access
 	Dir    rundir.Dir
 	Reason string
+	Cause  rundir.CancelCause // "" = rundir.CauseRequested
+	// Driver is the lease owner of the driver that this is done for, "" = nobody's: what another one has taken up since is
+	// left alone.
+	Driver string
 	// Wait waits until every job is gone and, where no driver sees to that, writes
 	// down how it ended.
 	Wait    bool
 	Patient bool // waits longer: for whatever a submission may still make
-	// Interrupted is Wait and Patient for a driver that is about to be killed: resume goes on with the cases.
-	Interrupted bool
 }
 
 // JobEnd is one job that Cancel dealt with.
@@ -42,6 +45,9 @@ func (e JobEnd) there() rundir.AttemptDir {
 	return rundir.AttemptDir(cmp.Or(e.Job.Dir, string(e.Attempt)))
 }
 
+// leave says that the job is left alone.
+func (e *JobEnd) leave() { e.Err, e.What = nil, "left to the driver that has the run now" }
+
 // Cancel ends every job that the run may have. It takes no lease while a driver holds
 // it: that finds the request and stops, and stays the only writer of the run's records.
 func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
@@ -49,16 +55,17 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	if err := rundir.ReadJSON(o.Dir.RunFile(), &run); err != nil {
 		return nil, fmt.Errorf("not a run directory: %w", err)
 	}
-	cause := rundir.CauseRequested
-	if o.Interrupted {
-		o.Patient, cause = true, rundir.CauseInterrupted
-	}
 	open, unread := Open(o.Dir) // a record that cannot be read must not keep the other jobs alive
 	o.Access = o.Complete()
+	if next := o.successor(ctx); next != nil { // looked for once the jobs are listed, none of which it has submitted then
+		for i := range open {
+			open[i].leave()
+		}
+		return open, errors.Join(unread, o.request(open, next.Acquired))
+	}
 	// Both at once: a live driver must not put other jobs in the place of these, and these must not wait for a disk.
-	request := rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled, Cause: cause}
 	asked := make(chan error, 1)
-	go func() { asked <- rundir.WriteJSON(o.Dir.CancelFile(), request) }()
+	go func() { asked <- o.request(open, o.Now()) }()
 	for i := range open {
 		e := &open[i]
 		was, known := whereabouts{}, false
@@ -82,6 +89,29 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 		o.writeDown(ctx, open)
 	}
 	return open, errors.Join(unread, err)
+}
+
+// successor is the lease of another driver that has taken the run over from ours, nil = there is none. One that lasts
+// for moments only is of somebody who writes down how jobs ended.
+func (o CancelOptions) successor(ctx context.Context) (held *rundir.Lease) {
+	for range 5 {
+		var err error
+		held, err = lease.Read(o.Dir.LeaseFile())
+		if o.Driver == "" || err != nil || held == nil || held.Owner == o.Driver { // nobody takes over what he cannot read
+			return nil
+		}
+		if Sleep(ctx, time.Second) != nil {
+			break
+		}
+	}
+	return held
+}
+
+// request leaves word of who ends the jobs, at that time.
+func (o CancelOptions) request(open []JobEnd, at time.Time) error {
+	return rundir.WriteJSON(o.Dir.CancelFile(), rundir.Cancel{
+		At: at, Reason: o.Reason, Outcome: rundir.OutcomeCancelled, Cause: cmp.Or(o.Cause, rundir.CauseRequested),
+	})
 }
 
 // writeDown finishes the run, unless it is driven, and tells of each job how that was
@@ -141,6 +171,9 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 			if !seen {
 				e.What = "never became a job, or is gone"
 			}
+			return
+		case known && !was.gone && o.successor(ctx) != nil:
+			e.leave()
 			return
 		case known && !was.gone:
 			seen = true

@@ -87,13 +87,13 @@ func TestCancelEndsAJobThatComesWhileItLooks(t *testing.T) {
 // What a driver that is told to stop leaves to its helper comes again with resume; what a user ends does not.
 func TestCancelSaysForWhatReason(t *testing.T) {
 	t.Parallel()
-	for interrupted, cause := range map[bool]rundir.CancelCause{true: rundir.CauseInterrupted, false: rundir.CauseRequested} {
+	for _, cause := range []rundir.CancelCause{rundir.CauseInterrupted, rundir.CauseRequested} {
 		r := newSubmitting(t, 1000)
 		var j rundir.Job
 		require.NoError(t, rundir.ReadJSON(r.attempt.JobFile(), &j))
 		j.Intent = j.Intent.Add(-2 * jobs.SubmitBound)
 		require.NoError(t, rundir.WriteJSON(r.attempt.JobFile(), j))
-		_, err := Cancel(context.Background(), CancelOptions{Access: r.access, Dir: r.dir, Reason: "enough", Wait: true, Interrupted: interrupted})
+		_, err := Cancel(context.Background(), CancelOptions{Access: r.access, Dir: r.dir, Reason: "enough", Wait: true, Patient: true, Cause: cause})
 		require.NoError(t, err)
 		var o rundir.AttemptOutcome
 		require.NoError(t, rundir.ReadJSON(r.attempt.OutcomeFile(), &o))

@@ -61,7 +61,7 @@ func record(ctx context.Context, a Access, dir rundir.Dir, known []ending, open 
 	if err != nil {
 		return open, err
 	}
-	l, err := lease.Acquire(ctx, dir, a.Now, func() {})
+	l, err := lease.Acquire(ctx, dir, a.Now, func(*lease.Lease) {})
 	if err != nil {
 		return open, errors.Join(errDriven, err)
 	}

@@ -1,0 +1,78 @@
+package drive
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The helper of a driver that was told to stop may start slowly: what it asks for does not end a run that was resumed.
+func TestALateHelperEndsNoResumedRun(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		o := simOptions(t, s, dir, 2)
+		o.MaxJobs = 1
+		o.Progress = func(u Update) {
+			if u.Kind == Submitted {
+				go func() { assert.NoError(t, helperOf("before", o)) }()
+			}
+		}
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		for _, c := range run.Cases {
+			require.Len(t, c.Attempts, 1)
+			require.Equal(t, rundir.OutcomePassed, c.Attempts[0].Outcome)
+		}
+		require.Zero(t, s.count("scancel"))
+	})
+}
+
+// helperOf does what a driver that was told to stop leaves to a process of its own.
+func helperOf(owner string, o Options) error {
+	_, err := runs.Cancel(context.Background(), runs.CancelOptions{
+		Access: o.Access, Dir: o.Dir, Reason: "interrupted", Cause: rundir.CauseInterrupted, Driver: owner, Wait: true, Patient: true,
+	})
+	return err
+}
+
+// leftBy is the lease owner of a driver that has been killed, after so long.
+func leftBy(t *testing.T, o Options, after time.Duration) string {
+	t.Helper()
+	ctx, leave := context.WithTimeout(context.Background(), after)
+	defer leave()
+	_, err := Run(ctx, o)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	held, err := lease.Read(o.Dir.LeaseFile())
+	require.NoError(t, err)
+	return held.Owner
+}
+
+// Nor does one that is at work when the run is resumed, since slurmctld was away, end its jobs any more.
+func TestAHelperLeavesARunThatIsResumed(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.unanswered = map[string]bool{"scancel": true}
+		o := simOptions(t, s, dir, 1)
+		owner := leftBy(t, o, 5*time.Minute)
+		go func() { assert.NoError(t, helperOf(owner, o)) }()
+		time.Sleep(30 * time.Second)
+		before := s.count("scancel")
+		require.Positive(t, before)
+		run, err := resume(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.OutcomePassed, run.Cases[0].Attempts[0].Outcome)
+		require.LessOrEqual(t, s.count("scancel"), before+3, "tries of one scancel")
+	})
+}
