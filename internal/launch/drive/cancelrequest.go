@@ -19,12 +19,3 @@ func (d *driver) cancelRequested() (rundir.Cancel, bool) {
 	}
 	return c, c.At.After(d.lease.Record().Acquired) && c.Cause != rundir.CauseInterrupted
 }
-
-// requested is why ci-disagg cancel has ended a job, as the tail of a text; "" =
-// it was not that. Often the job is over before its driver finds the request.
-func (d *driver) requested(j rundir.Job) string {
-	if c, ok := d.o.Dir.CancelledAfter(j.Intent); ok {
-		return ": " + c.Reason
-	}
-	return ""
-}

@@ -29,6 +29,7 @@ func (t caseTransition) closed(e event) {
 		t.fail(fmt.Errorf("the outcome cannot be written: %w", e.err))
 		return
 	}
+	t.c.job.Cancel = cmp.Or(e.endedBy, t.c.job.Cancel)
 	t.tell(EndedNow, t.i, "%s: %s", e.outcome.Outcome, e.outcome.Reason)
 	t.todo[len(t.todo)-1].update.Outcome = e.outcome.Outcome
 	t.decide(e.outcome)

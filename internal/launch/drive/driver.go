@@ -284,7 +284,8 @@ func (d *driver) do(work context.Context, a action) {
 			}
 		})
 	case doClose:
-		d.workers.Go(func() { answer(d.close(work, a)) })
+		record := d.recordOf(a.dir)
+		d.workers.Go(func() { answer(d.close(work, a, record)) })
 	case doDecide:
 		d.workers.Go(func() {
 			d.deciding.Lock()

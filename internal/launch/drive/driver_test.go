@@ -361,14 +361,14 @@ func TestAPlantedDirectoryIsNotTriedAgain(t *testing.T) {
 		d, a := driverOf(t, o)
 		begun := time.Now()
 		a.outcome = rundir.AttemptOutcome{Schema: rundir.Schema, Outcome: rundir.OutcomeInfra}
-		e := d.close(context.Background(), a)
+		e := d.close(context.Background(), a, d.recordOf(a.dir))
 		require.NoError(t, e.err)
 		require.Equal(t, rundir.OutcomeTestFailed, e.outcome.Outcome)
 		require.Equal(t, "planted", e.outcome.Finding.Kind)
 		require.Contains(t, e.outcome.Reason, "/far/attempt-1 is a symbolic link, not a directory")
 		require.Zero(t, time.Since(begun))
 		a.outcome.Outcome = rundir.OutcomeCancelled
-		require.Equal(t, rundir.OutcomeCancelled, d.close(context.Background(), a).outcome.Outcome)
+		require.Equal(t, rundir.OutcomeCancelled, d.close(context.Background(), a, d.recordOf(a.dir)).outcome.Outcome)
 	})
 }
 

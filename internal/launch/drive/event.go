@@ -25,7 +25,7 @@ const (
 	evAnswers                       // scontrol and sacct have (answers)
 	evAgents                        // the agents' records were read (sights)
 	evCancelFailed                  // a cancellation, or its record, failed (err)
-	evClosed                        // an attempt's files and outcome.json are in place (outcome, warning, err)
+	evClosed                        // an attempt's files and outcome.json are in place (outcome, endedBy, warning, err)
 	evDecided                       // the policy has answered (outcome, decision)
 	evRequested                     // ci-disagg cancel wants the run's end (text)
 	evInterrupted                   // the drive is told to stop (err)
@@ -49,6 +49,7 @@ type event struct {
 	sights    []follow.Sight
 	outcome   rundir.AttemptOutcome
 	decision  retry.Decision
+	endedBy   *rundir.Cancel // nil: it is as it was
 	warning   error
 
 	spread  float64 // evQueue: a random part, 0 to 1: drivers do not ask in step

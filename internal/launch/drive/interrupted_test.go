@@ -76,3 +76,26 @@ func TestAHelperLeavesARunThatIsResumed(t *testing.T) {
 		require.LessOrEqual(t, s.count("scancel"), before+3, "tries of one scancel")
 	})
 }
+
+// A driver that is told to stop may be killed before it has written down that it ended a job. Its helper has, then: the
+// case comes again.
+func TestWhatAHelperHasWrittenDownComesAgain(t *testing.T) {
+	t.Parallel()
+	for cause, attempts := range map[rundir.CancelCause]int{rundir.CauseInterrupted: 2, rundir.CauseRequested: 1} {
+		dir := rundir.Dir(t.TempDir() + "/run")
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim()
+			o := simOptions(t, s, dir, 1)
+			leftBy(t, o, 15*time.Minute)
+			s.scancel([]string{"1"})
+			require.NoError(t, rundir.WriteJSON(dir.CancelFile(), rundir.Cancel{At: time.Now(), Reason: "enough", Cause: cause}))
+			time.Sleep(time.Minute)
+			run, err := resume(context.Background(), o)
+			require.NoError(t, err)
+			require.Len(t, run.Cases[0].Attempts, attempts)
+			require.Equal(t, rundir.OutcomeCancelled, run.Cases[0].Attempts[0].Outcome)
+			require.Contains(t, outcomeOf(t, dir, "c0", 0, 1).Reason, ": enough")
+			require.Equal(t, cause, jobOf(t, dir, "c0", 0, 1).Cancel.Cause)
+		})
+	}
+}

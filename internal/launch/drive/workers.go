@@ -44,17 +44,20 @@ func (d *driver) ask(work context.Context, a action) event {
 	return event{kind: evAnswers, answers: got}
 }
 
-// close brings home what an attempt has left and writes down how it ended.
-func (d *driver) close(work context.Context, a action) event {
+// close brings home what an attempt has left and writes down how it ended. Often a job is over before its driver finds
+// out that somebody has asked for that: then this is written first, since what follows goes by it.
+func (d *driver) close(work context.Context, a action, record *jobFile) event {
 	d.reader.Rest(work, a.there)
 	err := d.bringHome(work, a)
 	warning, o := errors.Join(err, d.o.Collect.Scrub(a.dir)), outcome.Planted(a.outcome, err)
-	if o.Outcome == rundir.OutcomeCancelled && a.job.Cancel == nil {
-		why := d.requested(a.job)
-		o.Reason += why
+	by := runs.EndedBy(d.o.Dir, a.job, o.Ended)
+	if o.Outcome == rundir.OutcomeCancelled && by != a.job.Cancel {
+		a.job.Cancel = by
+		warning = errors.Join(warning, record.next(a.job)())
+		o.Reason += ": " + by.Reason
 		if o.Finding != nil {
 			f := *o.Finding
-			f.Message += why
+			f.Message += ": " + by.Reason
 			o.Finding = &f
 		}
 	}
@@ -62,7 +65,7 @@ func (d *driver) close(work context.Context, a action) event {
 	if errors.As(err, new(*rundir.NodeError)) { // the job has put something there: the report tells, the other cases go on
 		warning, err = errors.Join(warning, fmt.Errorf("the outcome is not kept: %w", err)), nil
 	}
-	return event{kind: evClosed, outcome: o, warning: warning, err: err}
+	return event{kind: evClosed, outcome: o, endedBy: a.job.Cancel, warning: warning, err: err}
 }
 
 // writeOutcome tries for as long as the run's record is tried.

@@ -99,7 +99,7 @@ func (e ending) write() (over bool, err error) {
 	if err := rundir.ReadJSON(e.Attempt.JobFile(), &now); err != nil || !reflect.DeepEqual(now, e.Job) {
 		return false, err // likewise, and it has submitted the attempt anew, maybe: this is of the job before
 	}
-	if e.outcome == nil || e.outcome.Outcome == rundir.OutcomeCancelled && e.Job.Cancel == nil && e.job.Cancel != nil {
+	if e.outcome == nil || e.outcome.Outcome == rundir.OutcomeCancelled && e.job.Cancel != e.Job.Cancel {
 		if err := rundir.WriteJSON(e.Attempt.JobFile(), e.job); err != nil || e.outcome == nil {
 			return false, err
 		}
@@ -173,9 +173,7 @@ func (a Access) conclude(ctx context.Context, dir rundir.Dir, e JobEnd, seen ans
 		case !found.Over:
 			return ending{}, false, nil
 		}
-		if c, ok := dir.CancelledAfter(j.Intent); ok && j.Cancel == nil {
-			j.Cancel = &c
-		}
+		j.Cancel = EndedBy(dir, j, time.Time{})
 		o := unfound(j, found.Ran, a.Now())
 		return ending{JobEnd: e, job: j, outcome: &o}, true, nil
 	}
@@ -228,9 +226,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		Now: now, Since: j.Intent, Job: j, Roles: outcome.Accountable(plan), Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old, Looked: now,
 	}
 	row := slurm.NewestRow(seen.acct[j.Routed], j.ID)
-	if c, ok := dir.CancelledAfter(j.Intent); ok && f.Job.Cancel == nil && !endedBefore(row, c) {
-		f.Job.Cancel = &c
-	}
+	f.Job.Cancel = EndedBy(dir, j, endOf(row))
 	if j.Backend == rundir.BackendLocal { // before its record is read, which is complete when it was gone
 		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
 	}
@@ -269,15 +265,28 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 
 // leftSince is since when a job has been leaving, as far as accounting tells.
 func leftSince(row *slurm.AcctRow, now time.Time) time.Time {
-	if row == nil || row.State.Class() != slurm.Terminal || row.End.IsZero() || row.End.After(now) {
-		return now
+	if end := endOf(row); !end.IsZero() && !end.After(now) {
+		return end
+	}
+	return now
+}
+
+// endOf is when a job ended, zero where accounting does not tell.
+func endOf(row *slurm.AcctRow) time.Time {
+	if row == nil || row.State.Class() != slurm.Terminal {
+		return time.Time{}
 	}
 	return row.End
 }
 
-// endedBefore reports whether a job was over when it was asked to end.
-func endedBefore(row *slurm.AcctRow, c rundir.Cancel) bool {
-	return row != nil && row.State.Class() == slurm.Terminal && !row.End.IsZero() && row.End.Add(blame.ClockSkew).Before(c.At)
+// EndedBy is who has asked for the end of a job that was over at that time, zero = nobody knows when, nil = nobody: what
+// its record says, else the run's request, if it came before.
+func EndedBy(dir rundir.Dir, j rundir.Job, over time.Time) *rundir.Cancel {
+	c, ok := dir.CancelledAfter(j.Intent)
+	if j.Cancel != nil || !ok || !over.IsZero() && over.Add(blame.ClockSkew).Before(c.At) {
+		return j.Cancel
+	}
+	return &c
 }
 
 // unfound is how an attempt ended of which no job can be found. ran says that its agent has left a record.
