@@ -48,12 +48,9 @@ func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) (rundi
 	}
 }
 
-// cancelOther ends the jobs of a run that somebody else drives. The error is the
+// cancelOther ends the jobs of a run that we do not drive. The error is the
 // interruption, so that the exit code is the signal's.
 func cancelOther(ctx context.Context, opts drive.Options) error {
 	cause := context.Cause(ctx)
-	_, err := runs.Cancel(context.WithoutCancel(ctx), runs.CancelOptions{
-		Access: opts.Access, Dir: opts.Dir, Reason: fmt.Sprint(cause),
-	})
-	return errors.Join(cause, err)
+	return errors.Join(cause, runs.Interrupt(context.WithoutCancel(ctx), opts.Access, opts.Dir, fmt.Sprint(cause)))
 }

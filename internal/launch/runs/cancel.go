@@ -45,6 +45,21 @@ func (e JobEnd) there() rundir.AttemptDir {
 	return rundir.AttemptDir(cmp.Or(e.Job.Dir, string(e.Attempt)))
 }
 
+// Interrupt ends the jobs of a run for somebody who is told to stop before he drives it. Its driver stops for a request
+// only; where it has none, resume goes on with the cases.
+func Interrupt(ctx context.Context, a Access, dir rundir.Dir, reason string) error {
+	o := CancelOptions{Access: a, Dir: dir, Reason: reason}
+	held, err := lease.Read(dir.LeaseFile())
+	if held == nil || !lease.Driven(*held, a.Now()) {
+		o.Cause = rundir.CauseInterrupted
+	}
+	if held != nil && o.Cause != "" {
+		o.Driver = held.Owner
+	}
+	_, cancelErr := Cancel(ctx, o)
+	return errors.Join(err, cancelErr)
+}
+
 // leave says that the job is left alone.
 func (e *JobEnd) leave() { e.Err, e.What = nil, "left to the driver that has the run now" }
 
