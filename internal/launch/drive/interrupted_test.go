@@ -2,6 +2,7 @@ package drive
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -97,5 +99,40 @@ func TestWhatAHelperHasWrittenDownComesAgain(t *testing.T) {
 			require.Contains(t, outcomeOf(t, dir, "c0", 0, 1).Reason, ": enough")
 			require.Equal(t, cause, jobOf(t, dir, "c0", 0, 1).Cancel.Cause)
 		})
+	}
+}
+
+// A job that outlives the interruption of its driver is gone on with: it ends for whatever reason comes then. One that
+// was to end for a reason of its own is cancelled again.
+func TestAJobOutlivesItsDriver(t *testing.T) {
+	t.Parallel()
+	for cause, again := range map[rundir.CancelCause]bool{rundir.CauseInterrupted: false, rundir.CauseFailFast: true} {
+		for _, id := range []string{"7", ""} { // found by search
+			p := newPlayer(t, 1, nil)
+			p.s.cases[0].record.Attempts = []rundir.Attempt{{Attempt: 1}}
+			j := rundir.Job{Name: "n", ID: id, Backend: rundir.BackendSlurm, Cancel: &rundir.Cancel{Cause: cause, Reason: "before"}}
+			todo := p.feed(event{kind: evBegin, at: after(0), found: []found{{job: &j}}})
+			if id == "" {
+				todo = p.feed(event{kind: evSearched, at: after(1), of: key{number: 1}, search: runs.Search{OK: true, Job: slurm.Job{ID: "7"}}})
+			}
+			require.Equal(t, again, strings.Contains(deeds(todo), "cancel"), deeds(todo))
+			require.Equal(t, again, strings.Contains(deeds(p.feed(event{kind: evTick, at: after(40)})), "cancel"))
+			p.feed(event{kind: evRequested, at: after(41), text: "enough"})
+			require.Equal(t, !again, p.s.cases[0].job.Cancel.Reason == "enough")
+		}
+	}
+}
+
+// What was to end for a reason of its own is not submitted again because nobody finds it.
+func TestALostSubmissionThatWasToEnd(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[rundir.CancelCause]string{rundir.CauseInterrupted: "save", rundir.CauseRequested: "close"} {
+		p := newPlayer(t, 1, nil)
+		p.s.cases[0].record.Attempts = []rundir.Attempt{{Attempt: 1}}
+		j := rundir.Job{Name: "n", Backend: rundir.BackendSlurm, Cancel: &rundir.Cancel{Cause: cause, Reason: "before"}}
+		p.feed(event{kind: evBegin, at: after(0), found: []found{{job: &j}}})
+		todo := p.feed(event{kind: evSearched, at: after(1), of: key{number: 1}, search: runs.Search{Over: true}})
+		todo = append(todo, p.feed(event{kind: evTick, at: after(20)})...)
+		require.Equal(t, want, deeds(todo))
 	}
 }

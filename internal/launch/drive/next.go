@@ -286,7 +286,7 @@ func (t *transition) interrupt(err error) {
 // interrupted notes that an attempt's job has been cancelled with the drive: resume makes another.
 func (t caseTransition) interrupted() {
 	c := t.c
-	if c.job.Cancel == nil { // else it was ending already, for a reason of its own
+	if !c.toEnd() { // else it was ending already, for a reason of its own
 		c.job.Cancel = &rundir.Cancel{At: t.at, Cause: t.cause, Reason: t.why, Outcome: rundir.OutcomeCancelled}
 	}
 	c.endSent = t.at

@@ -90,6 +90,12 @@ func (c *caseState) live() bool { return c.stage > stageDue }
 // watched reports whether the case's job is known and goes on, as far as we know.
 func (c *caseState) watched() bool { return c.stage == stageWatched }
 
+// toEnd reports whether the case's job is to end. One that an earlier drive was told to end with it has outlived that.
+func (c *caseState) toEnd() bool {
+	by := c.job.Cancel
+	return by != nil && (by.Cause != rundir.CauseInterrupted || !c.endSent.IsZero())
+}
+
 // ending reports whether the attempt is over and being closed.
 func (c *caseState) ending() bool { return c.stage == stageClosing || c.stage == stageDeciding }
 

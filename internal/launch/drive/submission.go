@@ -218,9 +218,9 @@ func (t caseTransition) searched(s runs.Search, err error) {
 	case err != nil:
 		t.unanswered(s, err)
 	case !s.Over:
-	case t.mode == modeInterrupted:
+	case c.toEnd():
 		t.close(outcome.Resolution{
-			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: t.why, Ended: t.at,
+			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: c.job.Cancel.Reason, Ended: t.at,
 		})
 	case s.Ran:
 		t.close(outcome.Unread(t.at))

@@ -32,7 +32,7 @@ func (t caseTransition) resolve() {
 	if r.Ask != 0 {
 		t.ask()
 	}
-	if !c.endSent.IsZero() && t.at.Sub(c.endSent) > cancelAgain {
+	if c.toEnd() && t.at.Sub(c.endSent) > cancelAgain {
 		t.cancel(c.job.Cancel.Cause, c.job.Cancel.Outcome, c.job.Cancel.Reason)
 	}
 }
@@ -43,7 +43,7 @@ const cancelAgain = 30 * time.Second
 // cancel asks for the end of one attempt and notes why.
 func (t caseTransition) cancel(cause rundir.CancelCause, as rundir.Outcome, why string) {
 	c := t.c
-	if c.job.Cancel == nil {
+	if !c.toEnd() {
 		c.job.Cancel = &rundir.Cancel{At: t.at, Cause: cause, Reason: why, Outcome: as}
 		t.tell(Warning, t.i, "ending it: %s", why)
 	}

@@ -1,7 +1,10 @@
 package outcome
 
 import (
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -152,4 +155,30 @@ func draft(f *Facts) { f.Draft = true }
 
 func queueBudget(d time.Duration) fact {
 	return func(f *Facts) { f.Budget.Queue = rundir.Duration(d) }
+}
+
+// check holds what is made of the facts against what is wanted.
+func check(t *testing.T, f Facts, w want) {
+	t.Helper()
+	r := Resolve(f)
+	require.Equal(t, w.done, r.Done, "%+v", r)
+	require.Equal(t, w.outcome, r.Outcome, r.Reason)
+	if w.done {
+		require.Equal(t, w.conf, r.Confidence)
+		require.NotEmpty(t, r.Reason)
+	}
+	if w.kind != "" {
+		require.NotNil(t, r.Finding)
+		require.Equal(t, w.kind, r.Finding.Kind)
+		require.Equal(t, w.bad, r.Finding.BadNodes)
+	}
+	if w.cancel == "" {
+		require.Empty(t, r.Cancel)
+	}
+	require.Contains(t, r.Cancel, w.cancel)
+	require.Contains(t, r.Reason, w.reason)
+	require.Equal(t, w.ask, r.Ask)
+	if w.phase != "" {
+		require.Equal(t, w.phase, r.Phase)
+	}
 }

@@ -13,6 +13,10 @@ import (
 
 // Resolve says where the attempt stands.
 func Resolve(f Facts) Resolution {
+	f.Bounds = f.Bounds.orDefaults()
+	if unheeded(f) {
+		f.Job.Cancel = nil
+	}
 	r := resolve(f)
 	if r.Done {
 		r.Ask = 0
@@ -21,8 +25,19 @@ func Resolve(f Facts) Resolution {
 	return r
 }
 
+// unheeded reports whether a job that an interruption was to end has ended for another reason: a scancel may get lost.
+func unheeded(f Facts) bool {
+	if f.Job.Cancel == nil || f.Job.Cancel.Cause != rundir.CauseInterrupted {
+		return false
+	}
+	v, said := look(f), rundir.Outcome("")
+	if ended(f) {
+		said = f.Agent.End.Outcome
+	}
+	return said.IsTimeout() || v.over && v.state != slurm.Cancelled && said != rundir.OutcomeCancelled
+}
+
 func resolve(f Facts) Resolution {
-	f.Bounds = f.Bounds.orDefaults()
 	if f.Job.Backend == rundir.BackendLocal || f.Local != nil {
 		return resolveLocal(f)
 	}

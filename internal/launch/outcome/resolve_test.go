@@ -333,27 +333,7 @@ func TestResolve(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := Resolve(tc.f)
-			require.Equal(t, tc.w.done, r.Done, "%+v", r)
-			require.Equal(t, tc.w.outcome, r.Outcome, r.Reason)
-			if tc.w.done {
-				require.Equal(t, tc.w.conf, r.Confidence)
-				require.NotEmpty(t, r.Reason)
-			}
-			if tc.w.kind != "" {
-				require.NotNil(t, r.Finding)
-				require.Equal(t, tc.w.kind, r.Finding.Kind)
-				require.Equal(t, tc.w.bad, r.Finding.BadNodes)
-			}
-			if tc.w.cancel == "" {
-				require.Empty(t, r.Cancel)
-			}
-			require.Contains(t, r.Cancel, tc.w.cancel)
-			require.Contains(t, r.Reason, tc.w.reason)
-			require.Equal(t, tc.w.ask, r.Ask)
-			if tc.w.phase != "" {
-				require.Equal(t, tc.w.phase, r.Phase)
-			}
+			check(t, tc.f, tc.w)
 		})
 	}
 }
