@@ -93,11 +93,11 @@ func (t caseTransition) failFast(o rundir.Outcome) {
 	if !t.settings.failFast || t.mode != modeRun || o == rundir.OutcomePassed {
 		return
 	}
-	t.mode, t.cause = modeEnd, rundir.CauseFailFast
+	t.mode, t.cause, t.why = modeEnd, rundir.CauseFailFast, "--fail-fast: "+t.c.plan.Case.ID+" did not pass"
 	t.tell(Next, t.i, "did not pass: --fail-fast ends the other cases")
 	for k := range t.cases {
 		if k != t.i && t.cases[k].watched() {
-			t.of(k).cancel(t.cause, rundir.OutcomeCancelled, "--fail-fast: "+t.c.plan.Case.ID+" did not pass")
+			t.of(k).cancel(t.cause, rundir.OutcomeCancelled, t.why)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package drive
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -134,5 +137,31 @@ func TestALostSubmissionThatWasToEnd(t *testing.T) {
 		todo := p.feed(event{kind: evSearched, at: after(1), of: key{number: 1}, search: runs.Search{Over: true}})
 		todo = append(todo, p.feed(event{kind: evTick, at: after(20)})...)
 		require.Equal(t, want, deeds(todo))
+	}
+}
+
+// A driver that is told to stop while a user's cancel is under way leaves what it looks for as ended by that.
+func TestInterruptedWhileAUserEndsTheRun(t *testing.T) {
+	t.Parallel()
+	stop := &Interrupted{Signal: syscall.SIGTERM}
+	lost := event{kind: evSubmitted, at: after(3), of: key{number: 1}, submitted: submit.Submitted{Job: rundir.Job{Name: "n"}}, err: &slurm.AmbiguousError{Err: errors.New("x")}}
+	known := event{kind: evSubmitted, at: after(3), of: key{number: 1}, submitted: submit.Submitted{Job: rundir.Job{Name: "n", ID: "7"}}}
+	for _, late := range []event{lost, known} {
+		for _, first := range []bool{false, true} { // the answer to the submission
+			p := newPlayer(t, 1, nil)
+			p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
+			p.feed(event{kind: evSaved, at: after(0)})
+			if first {
+				p.feed(late)
+			}
+			p.feed(event{kind: evRequested, at: after(3), text: "enough"})
+			p.feed(event{kind: evInterrupted, at: after(4), err: stop})
+			if !first {
+				late.at = after(5)
+				p.feed(late)
+			}
+			require.Equal(t, rundir.CauseRequested, p.s.cases[0].job.Cancel.Cause)
+			require.Equal(t, error(stop), p.s.stopped)
+		}
 	}
 }

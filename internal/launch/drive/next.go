@@ -272,8 +272,10 @@ func (t *transition) interrupt(err error) {
 		t.fail(err) // the jobs go on; resume finds them
 		return
 	}
+	if t.mode == modeRun { // else all was ending already, for a reason of its own
+		t.cause, t.why = rundir.CauseInterrupted, err.Error()
+	}
 	t.mode, t.stopped, t.deadline = modeInterrupted, err, t.at.Add(t.poll.Abort)
-	t.cause, t.why = rundir.CauseInterrupted, err.Error()
 	t.run.Interrupted, t.unsaved = &rundir.Interruption{Signal: int(by.Signal), At: t.at}, true
 	for i := range t.cases {
 		if c := &t.cases[i]; c.watched() || c.stage == stageSearching {

@@ -122,8 +122,20 @@ func (o CancelOptions) successor(ctx context.Context) (held *rundir.Lease) {
 	return held
 }
 
-// request leaves word of who ends the jobs, at that time.
+// request leaves word of who ends the jobs, at that time. What somebody else has asked for about them stands before a
+// driver that is told to stop.
 func (o CancelOptions) request(open []JobEnd, at time.Time) error {
+	if o.Cause == rundir.CauseInterrupted {
+		var since time.Time
+		for i, e := range open {
+			if i == 0 || e.Job.Intent.Before(since) {
+				since = e.Job.Intent
+			}
+		}
+		if c, ok := o.Dir.CancelledAfter(since); ok && c.Cause != rundir.CauseInterrupted {
+			return nil
+		}
+	}
 	return rundir.WriteJSON(o.Dir.CancelFile(), rundir.Cancel{
 		At: at, Reason: o.Reason, Outcome: rundir.OutcomeCancelled, Cause: cmp.Or(o.Cause, rundir.CauseRequested),
 	})

@@ -118,3 +118,38 @@ func TestFinishWaitsForAJobThatComesWhileItLooks(t *testing.T) {
 	require.NoError(t, rundir.ReadJSON(r.attempt.JobFile(), &j))
 	require.Equal(t, "7", j.ID)
 }
+
+// What a user has ended stays so, whatever else his run's driver was told, before or after.
+func TestAUsersCancelStands(t *testing.T) {
+	t.Parallel()
+	by := func(cause rundir.CancelCause, ago time.Duration, now time.Time) *rundir.Cancel {
+		return &rundir.Cancel{At: now.Add(-ago), Reason: "of before", Cause: cause}
+	}
+	for name, tt := range map[string]struct {
+		noted, asked *rundir.Cancel
+		cause, want  rundir.CancelCause
+	}{
+		"the helper comes after it":              {nil, by(rundir.CauseRequested, time.Minute, time.Now()), rundir.CauseInterrupted, rundir.CauseRequested},
+		"the helper comes after one of old":      {nil, by(rundir.CauseRequested, 2*time.Hour, time.Now()), rundir.CauseInterrupted, rundir.CauseInterrupted},
+		"the helper comes after another one":     {nil, by(rundir.CauseInterrupted, time.Minute, time.Now()), rundir.CauseInterrupted, rundir.CauseInterrupted},
+		"it ends what outlives an interruption":  {by(rundir.CauseInterrupted, time.Minute, time.Now()), nil, rundir.CauseRequested, rundir.CauseRequested},
+		"it ends what another reason had":        {by(rundir.CauseLimit, time.Minute, time.Now()), nil, rundir.CauseRequested, rundir.CauseLimit},
+		"a helper, and its driver has noted why": {by(rundir.CauseInterrupted, time.Minute, time.Now()), nil, rundir.CauseInterrupted, rundir.CauseInterrupted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLost(t, "", "")
+			l.job.Cancel = tt.noted
+			require.NoError(t, rundir.WriteJSON(l.attempt.JobFile(), l.job))
+			if tt.asked != nil {
+				require.NoError(t, rundir.WriteJSON(l.dir.CancelFile(), tt.asked))
+			}
+			_, err := Cancel(context.Background(), CancelOptions{Access: l.access, Dir: l.dir, Reason: "now", Wait: true, Cause: tt.cause})
+			require.NoError(t, err)
+			require.FileExists(t, l.attempt.OutcomeFile())
+			var j rundir.Job
+			require.NoError(t, rundir.ReadJSON(l.attempt.JobFile(), &j))
+			require.Equal(t, tt.want, j.Cancel.Cause)
+		})
+	}
+}

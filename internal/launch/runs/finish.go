@@ -279,11 +279,12 @@ func endOf(row *slurm.AcctRow) time.Time {
 	return row.End
 }
 
-// EndedBy is who has asked for the end of a job that was over at that time, zero = nobody knows when, nil = nobody: what
-// its record says, else the run's request, if it came before.
+// EndedBy is who has asked for the end of a job that was over at that time, zero = nobody knows when, nil = nobody: the
+// run's request, if it came before and the job's record says nothing, or that a driver was told to stop.
 func EndedBy(dir rundir.Dir, j rundir.Job, over time.Time) *rundir.Cancel {
 	c, ok := dir.CancelledAfter(j.Intent)
-	if j.Cancel != nil || !ok || !over.IsZero() && over.Add(blame.ClockSkew).Before(c.At) {
+	outlived := j.Cancel != nil && j.Cancel.Cause == rundir.CauseInterrupted && c.Cause != rundir.CauseInterrupted
+	if !ok || j.Cancel != nil && !outlived || !over.IsZero() && over.Add(blame.ClockSkew).Before(c.At) {
 		return j.Cancel
 	}
 	return &c

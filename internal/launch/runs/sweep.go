@@ -132,7 +132,7 @@ func (o SweepOptions) sign(s Swept) {
 		if i < 0 {
 			continue
 		}
-		if _, asked := dir.CancelledAfter(open[i].Job.Intent); asked {
+		if _, asked := dir.CancelledAfter(open[i].Job.Intent); asked || open[i].Job.Cancel != nil {
 			return
 		}
 		request := rundir.Cancel{At: o.Now(), Reason: "ended by ci-disagg sweep: " + s.Why, Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseRequested}
