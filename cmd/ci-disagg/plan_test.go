@@ -339,7 +339,7 @@ func TestPlanWithoutConfig(t *testing.T) {
 
 // --check asks a real Slurm, which takes one job and refuses the other.
 func TestPlanCheck(t *testing.T) {
-	cluster := slurmtest.Start(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
+	cluster := slurmtest.Start(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true, Conf: slurmtest.Patient()})
 	h, out, errs := planHost(t, cluster.Env(t)...)
 	args := []string{"plan", "-o", "json", "--check", "--cluster", "gb200", "disagg-gen_only-six_gpus"}
 	require.Equal(t, exit.Passed, run(t.Context(), h, args), errs.String())

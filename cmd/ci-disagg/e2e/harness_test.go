@@ -52,7 +52,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return slurmtest.Main(m, &cluster, slurmtest.Options{Conf: []string{"PlugStackConfig=" + filepath.Join(dir, "plugstack.conf")}})
+	return slurmtest.Main(m, &cluster, slurmtest.Options{Conf: append(runtest.Conf(), "PlugStackConfig="+filepath.Join(dir, "plugstack.conf"))})
 }
 
 // buildPlugin leaves the stand-in for pyxis in dir, with the plugstack.conf that loads it.

@@ -47,7 +47,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return slurmtest.Main(m, &shared, slurmtest.Options{Nodes: "16x4"})
+	return slurmtest.Main(m, &shared, slurmtest.Options{Nodes: "16x4", Conf: runtest.Conf()})
 }
 
 // stage is the name of the run, and so of its suite in junit.xml.

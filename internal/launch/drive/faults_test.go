@@ -264,7 +264,7 @@ func TestDetachAndResume(t *testing.T) {
 
 func TestLimitsCountAllOurJobs(t *testing.T) {
 	t.Parallel()
-	c := slurmtest.Start(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true, Conf: slurmtest.Patient()})
 	enough := filepath.Join(t.TempDir(), "enough")
 	var all []Options
 	for i := range 2 {

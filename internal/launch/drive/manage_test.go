@@ -81,7 +81,7 @@ func TestCancelWithoutADriver(t *testing.T) {
 func TestSweepEndsOnlyOrphans(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir() // before the cluster, whose jobs write there until it ends
-	c := slurmtest.Start(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true, Conf: slurmtest.Patient()})
 	start := func(id string) (rundir.Dir, rundir.Job, func()) {
 		dir := rundir.Dir(filepath.Join(parent, id))
 		d := child(t, spec{Dir: dir, ID: id, Backend: rundir.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env(t))

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
 // The cases of the stand-in: Small has a context and a generation server of one node each; Wide has a generation server
@@ -41,6 +42,15 @@ func Within(d time.Duration) time.Duration {
 		return d
 	}
 	return max(d, Soon)
+}
+
+// Conf are slurm.conf lines for whole runs. Beside other packages' tests none of Slurm's own bounds is to pass;
+// KillWait still ends a task that ignores SIGTERM, before a driver that was told to end gives the job up.
+func Conf() []string {
+	if All() {
+		return nil
+	}
+	return append(slurmtest.Patient(), "KillWait=30")
 }
 
 // Build builds ci-disagg of the repository at root in dir, and looks whether the stand-in workload can run.

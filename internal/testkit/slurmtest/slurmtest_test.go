@@ -19,7 +19,7 @@ import (
 var cluster *slurmtest.Cluster
 
 func TestMain(m *testing.M) {
-	os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{Nodes: "2x4,1x8"}))
+	os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{Nodes: "2x4,1x8", Conf: slurmtest.Patient()}))
 }
 
 // The cluster is what the launch tests rest on: GPUs are counted, PMIx works over nodes, accounting sees the steps.
