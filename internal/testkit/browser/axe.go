@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -57,7 +58,7 @@ func Axe(t *testing.T, dir string, atNight bool, pages ...string) []Look {
 	require.FileExists(t, axe, "make setup installs it: npm ci --prefix testdata/axe")
 	what, err := json.Marshal(map[string]any{"pages": pages, "widths": Widths()})
 	require.NoError(t, err)
-	seen := make(chan []Look, 1)
+	seen := make(chan Look, len(pages)*len(Widths())+1)
 	mux := http.NewServeMux()
 	mux.Handle("/site/", http.StripPrefix("/site/", http.FileServer(http.Dir(dir))))
 	mux.HandleFunc("/axe.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, axe) })
@@ -69,21 +70,24 @@ func Axe(t *testing.T, dir string, atNight bool, pages ...string) []Look {
 		_, _ = fmt.Fprintf(w, `<!DOCTYPE html><meta name="color-scheme" content="light dark"><script type="application/json" id="what">%s</script><script type="module" src="driver.js"></script>`, what)
 	})
 	mux.HandleFunc("/seen", func(_ http.ResponseWriter, r *http.Request) {
-		var all []Look
-		if json.NewDecoder(r.Body).Decode(&all) == nil {
-			seen <- all
+		var l Look
+		if json.NewDecoder(r.Body).Decode(&l) == nil {
+			seen <- l
 		}
 	})
+	mux.HandleFunc("/over", func(http.ResponseWriter, *http.Request) { close(seen) })
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	return wait(t, server.URL, atNight, seen)
 }
 
-// wait has the browser open the driver's page until that has told all.
-func wait(t *testing.T, url string, atNight bool, seen chan []Look) []Look {
+// wait has the browser open the driver's page until that has told all. One that says nothing for long is ended.
+func wait(t *testing.T, url string, atNight bool, seen chan Look) (all []Look) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	bell := time.AfterFunc(limit, cancel)
+	defer bell.Stop()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	require.NoError(t, err)
 	defer func() { _ = log.Close() }()
@@ -99,15 +103,20 @@ func wait(t *testing.T, url string, atNight bool, seen chan []Look) []Look {
 		died = cmd.Wait()
 		close(ended)
 	}()
-	select {
-	case all := <-seen:
-		cancel() // ends the browser
-		<-ended
-		return all
-	case <-ended:
-		said, _ := os.ReadFile(log.Name())
-		require.FailNow(t, "the browser has ended", "%v\n%s", died, said)
-		return nil
+	for {
+		select {
+		case l, more := <-seen:
+			if !more {
+				cancel() // ends the browser
+				<-ended
+				return all
+			}
+			all = append(all, l)
+			bell.Reset(limit)
+		case <-ended:
+			said, _ := os.ReadFile(log.Name())
+			require.FailNow(t, "the browser has ended", "%v\n%s", died, said)
+		}
 	}
 }
 

@@ -32,11 +32,11 @@ async function look(page, width) {
 }
 
 (async () => {
-  const all = [];
+  const tell = (seen) => fetch('/seen', { method: 'POST', body: JSON.stringify(seen) });
   try {
-    for (const page of pages) for (const width of widths) all.push(await look(page, width));
+    for (const page of pages) for (const width of widths) await tell(await look(page, width));
   } catch (e) {
-    all.push({ page: 'the driver itself', found: [String(e)] });
+    await tell({ page: 'the driver itself', found: [String(e)] });
   }
-  await fetch('/seen', { method: 'POST', body: JSON.stringify(all) });
+  await fetch('/over', { method: 'POST' });
 })();
