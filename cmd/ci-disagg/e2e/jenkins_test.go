@@ -217,7 +217,7 @@ func (j *job) submitted(t *testing.T) bool {
 	t.Helper()
 	var rec rundir.Job
 	require.NoError(t, rundir.ReadJSON(j.glob("job.json")[0], &rec))
-	return strings.TrimSpace(cluster.Command(t, "squeue", "-h", "-t", "all", "-o", "%A", "--name", rec.Name)) != ""
+	return strings.TrimSpace(cluster.Ask(t, "squeue", "-h", "-t", "all", "-o", "%A", "--name", rec.Name)) != ""
 }
 
 // queued reports whether Slurm says that a job of the run is, or is not, pending, running or completing. One that gives

@@ -231,6 +231,19 @@ func (r *row) names(t testing.TB) []string {
 	return names
 }
 
+// oneJob asserts that the case was submitted once.
+func oneJob(t testing.TB, r *row) {
+	names := r.names(t)
+	require.Len(t, names, 1, "one attempt")
+	var jobs []string
+	r.until(t, runtest.Soon, "sacct to know the job", func() bool {
+		out, err := r.c.Try("sacct", "-X", "-n", "-P", "-o", "JobID", "--name="+names[0])
+		jobs = strings.Fields(out)
+		return err == nil && len(jobs) > 0
+	})
+	require.Len(t, jobs, 1, "one job of this name")
+}
+
 // jobsLeft is how many jobs of the run are still in the queue, after they have had time to leave it.
 func (r *row) jobsLeft(t testing.TB) int {
 	t.Helper()

@@ -476,13 +476,6 @@ func kills() []fault {
 	})
 }
 
-// oneJob asserts that the case was submitted once.
-func oneJob(t testing.TB, r *row) {
-	names := r.names(t)
-	require.Len(t, names, 1, "one attempt")
-	require.Equal(t, "1", r.c.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+names[0]+" | wc -l"), "one job of this name")
-}
-
 // unwatched asserts that the report of a run under a draft says what it cannot know.
 func unwatched(t testing.TB, r *row) {
 	require.Contains(t, strings.Join(runtest.Document(t, r.dir).Warnings, "\n"), "under a draft servers are not watched")

@@ -232,7 +232,7 @@ func TestEveryConfigOnARealCluster(t *testing.T) {
 		j.id = cluster.Command(t, "sbatch", "--parsable", filepath.Join(j.dir, "job.sh"))
 		require.Regexp(t, `^\d+$`, j.id)
 	}
-	require.Contains(t, cluster.Command(t, "scontrol", "show", "job", jobs[0].id), `Comment=exempt="yes" build-7 it's # a \ comment`)
+	require.Contains(t, cluster.Ask(t, "scontrol", "show", "job", jobs[0].id), `Comment=exempt="yes" build-7 it's # a \ comment`)
 	ended(t)
 	for _, j := range jobs {
 		t.Run(j.name, func(t *testing.T) {
