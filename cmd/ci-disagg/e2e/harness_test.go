@@ -105,7 +105,7 @@ workload:
   grace: 3s
 budgets: {queue: 5m, ready: 5m, benchmark: 5m, drain: 2m, job: 15m}
 clusters:
-  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [PATH, CI_DISAGG_FAULT, CI_DISAGG_SLOW]%s}
+  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [PATH, CI_DISAGG_FAULT, CI_DISAGG_SLOW, CI_DISAGG_TOKEN_MS]%s}
 retry: {max: 0}
 perf: {pins: pins.yaml, reruns: 0}
 %s`, b, workload, workload, workload, strings.Join(append([]string{""}, profile...), ", "), more)

@@ -122,7 +122,7 @@ func TestJenkinsAbort(t *testing.T) {
 			require.NoError(t, os.WriteFile(argsFile, args, 0o600))
 			log := spyOnScancel(t, dir)
 			s := startStep(t, append(cluster.Env(t), "CI_DISAGG_BINARY="+binary, "CI_DISAGG_ARGS="+argsFile, "CI_DISAGG_WORKSPACE="+dir, "SPY_LOG="+log,
-				"CI_DISAGG_SLOW=1000", "PATH="+dir+":"+os.Getenv("PATH")))
+				"CI_DISAGG_TOKEN_MS=2000", "PATH="+dir+":"+os.Getenv("PATH")))
 			t.Cleanup(func() {
 				if t.Failed() {
 					out, _ := os.ReadFile(s.control + "/log")

@@ -53,9 +53,9 @@ func TestEndings(t *testing.T) {
 		{name: "pass", exit: 0, outcome: rundir.OutcomePassed, says: "1 passed"},
 		{name: "slow", env: []string{"CI_DISAGG_SLOW=100"}, exit: 4, outcome: rundir.OutcomePassed, says: "tpot_median_ms"},
 		// Slow, so that the benchmark is not through before the end that is done to it.
-		{name: "killed", env: []string{"CI_DISAGG_SLOW=1000"}, kill: true, exit: 3, outcome: rundir.OutcomeInfra, class: "infra", says: "[GEN_0] killed by SIGKILL"},
+		{name: "killed", env: []string{"CI_DISAGG_TOKEN_MS=1000"}, kill: true, exit: 3, outcome: rundir.OutcomeInfra, class: "infra", says: "[GEN_0] killed by SIGKILL"},
 		{
-			name: "exception", env: []string{"CI_DISAGG_FAULT=GEN_0:crash-while-serving,BENCHMARK:patient", "CI_DISAGG_SLOW=1000"}, exit: 1,
+			name: "exception", env: []string{"CI_DISAGG_FAULT=GEN_0:crash-while-serving,BENCHMARK:patient", "CI_DISAGG_TOKEN_MS=1000"}, exit: 1,
 			outcome: rundir.OutcomeTestFailed, class: "test", says: "CUDA error: an illegal memory access was encountered",
 		},
 	}

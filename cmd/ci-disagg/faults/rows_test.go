@@ -22,8 +22,8 @@ const (
 	cancelled  = rundir.OutcomeCancelled
 )
 
-// long makes the benchmark take about half a minute, for what is done meanwhile.
-const long = "100"
+// long makes the benchmark take about half a minute, for what is done meanwhile; endless, some minutes.
+const long, endless = "100", "1000"
 
 // matrix is every row, in the order of the table.
 func matrix() []fault {
@@ -342,7 +342,7 @@ func slurmDown() []fault {
 	return []fault{
 		{name: "slurmctld is restarted", cluster: apart, tokenMS: long, during: restartController, outcome: passed},
 		{name: "slurmctld is down for a minute", cluster: apart, tokenMS: long, during: controllerDown, outcome: passed},
-		{name: "slurmdbd is down", cluster: apart, during: accountingDown, outcome: passed},
+		{name: "slurmdbd is down", cluster: apart, tokenMS: long, during: accountingDown, outcome: passed},
 		{
 			name: "slurmdbd is down, GEN_0 crashes", cluster: apart, knob: "GEN_0:crash-while-serving", prepare: accountingDown,
 			outcome: testFailed, exit: 1, root: "GEN_0", class: "test",
