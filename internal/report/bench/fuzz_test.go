@@ -23,7 +23,7 @@ func TestTextEdges(t *testing.T) {
 	problems := func(log string) string {
 		got, err := shipped().Read(strings.NewReader(log), "x")
 		require.NoError(t, err)
-		return describe(got, nil)
+		return describe("x", got, nil)
 	}
 	require.Contains(t, problems(head+"Mean TTFT (ms):   1.0\nMean TTFT (ms):   2.0\n"+end), "ttft_mean_ms is given twice: 1 and 2")
 	require.NotContains(t, problems(head+"Median TTFT (ms):   1.0\nP50 TTFT (ms):   1.0\n"+end), "problem")
@@ -99,7 +99,7 @@ func fuzzFolders(f *testing.F, name string, folders ...string) {
 		checkResults(t, rd, results)
 		require.True(t, err != nil || len(results) > 0, "neither results nor an error")
 		again, err2 := rd.Read(iotestOneByte{bytes.NewReader(data)}, name)
-		require.Equal(t, describe(results, err), describe(again, err2), "the result must not depend on how the file is read")
+		require.Equal(t, describe(name, results, err), describe(name, again, err2), "the result must not depend on how the file is read")
 		points.Combine(results)
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -74,14 +75,14 @@ func (c *csvReader) next() ([]string, error) {
 	row, err := c.r.Read()
 	var syntax *csv.ParseError
 	if errors.As(err, &syntax) {
-		return nil, Problem{Line: syntax.Line, Text: "CSV: " + syntax.Err.Error()}
+		return nil, &jsondoc.Fault{Line: syntax.Line, Text: "CSV: " + syntax.Err.Error()}
 	}
 	if err != nil {
 		return nil, err
 	}
 	c.lines, _ = c.r.FieldPos(0)
 	if c.header != nil && len(row) != len(c.header) {
-		return nil, Problem{Line: c.lines, Text: fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(row), len(c.header))}
+		return nil, &jsondoc.Fault{Line: c.lines, Text: fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(row), len(c.header))}
 	}
 	return row, nil
 }
@@ -107,7 +108,7 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 		value: column("perf_metric"), kind: column("metric_type"), test: column("test_name"), state: column("state"),
 	}
 	if t.value < 0 || t.kind < 0 || t.test < 0 {
-		return nil, Problem{Line: 1, Text: "CSV: perf_metric, metric_type or test_name is not among the columns"}
+		return nil, &jsondoc.Fault{Line: 1, Text: "CSV: perf_metric, metric_type or test_name is not among the columns"}
 	}
 	for row, err := range c.rows() {
 		if err != nil {
@@ -116,7 +117,7 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 		t.row(row, c.lines)
 	}
 	if !c.whole {
-		err = Problem{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
+		err = &jsondoc.Fault{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
 	}
 	return t.results, err
 }

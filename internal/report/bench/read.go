@@ -58,11 +58,11 @@ type LineReader interface {
 }
 
 // Read recognises the format of r by its content and reads all points in it, in their order. file is only named in
-// results and errors.
+// results.
 //
 // A stream with no known format yields ErrUnrecognised. A broken one (cut off in a JSON value, a CSV row of the wrong
-// length) yields the points before the fault. Every error has a Problem with the file and, where it is known, the line.
-// What is whole but not to be trusted is a Problem of its Result. Memory is bounded whatever the stream.
+// length) yields the points before the fault. ProblemOf an error has the line, where it is known. What is whole but not
+// to be trusted is a Problem of its Result. Memory is bounded whatever the stream.
 func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 	if len(rd.Metrics.All()) == 0 {
 		rd.Metrics = metric.Default()
@@ -70,7 +70,7 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 	br := bufio.NewReaderSize(r, peekSize)
 	head, err := br.Peek(peekSize)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
-		return nil, inFile(file, err)
+		return nil, err
 	}
 	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
 		_, _ = br.Discard(3)
@@ -81,9 +81,9 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 	case err == nil && len(results) == 0:
 		err = ErrUnrecognised
 	case len(results) > maxResults:
-		results, err = results[:maxResults], Problem{Text: fmt.Sprintf("more than %d results", maxResults)}
+		results, err = results[:maxResults], fmt.Errorf("more than %d results", maxResults)
 	}
-	return results, inFile(file, err)
+	return results, err
 }
 
 func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result, error) {
@@ -137,10 +137,7 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 		}
 	})
 	if err != nil && len(results) == 0 && !marked(torn, formats) {
-		p := ProblemOf(err)
-		p.Text = ErrUnrecognised.Error() + ": " + p.Text
-		p.cause = ErrUnrecognised
-		return nil, p
+		return nil, fmt.Errorf("%w: %w", ErrUnrecognised, err)
 	}
 	return results, err
 }
@@ -164,31 +161,6 @@ const jsonList = 1000
 // well be torn when it is ended; that says nothing about the measurement.
 func marked(d jsondoc.Document, formats []Format) bool {
 	return slices.ContainsFunc(formats, func(f Format) bool { return slices.ContainsFunc(f.Marks, d.Has) })
-}
-
-// inFile gives an error the name of its file.
-func inFile(file string, err error) error {
-	if err == nil {
-		return nil
-	}
-	p := ProblemOf(err)
-	p.File, p.cause = file, err
-	return p
-}
-
-// ProblemOf is an error as a problem.
-func ProblemOf(err error) Problem {
-	var p Problem
-	var f *jsondoc.Fault
-	switch {
-	case errors.As(err, &p):
-		p.cause = nil // a problem is a value
-	case errors.As(err, &f):
-		p.Line, p.Text = f.Line, f.Text
-	default:
-		p.Text = err.Error()
-	}
-	return p
 }
 
 // Known lists the names of all formats that are looked for.

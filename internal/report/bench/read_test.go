@@ -46,7 +46,6 @@ func TestReadErrorsOfTheStreamAreReported(t *testing.T) {
 	for _, start := range []string{"", "{\"duration\": 1,", "Namespace(\n", "network_name,perf_metric,metric_type,test_name\n1,2,3,4\n"} {
 		_, err := Reader{}.Read(io.MultiReader(strings.NewReader(start), errReader{broken}), "x.log")
 		require.ErrorIs(t, err, broken, "%q", start)
-		require.ErrorContains(t, err, "x.log")
 	}
 }
 
@@ -102,10 +101,8 @@ func TestJSONFaultsNameTheLine(t *testing.T) {
 		`{"a": {` + strings.Repeat(`"k": "`+strings.Repeat("x", 4000)+`",`+"\n", 9000) + `"z": 1}}`: "values or 32 MB in one document",
 	} {
 		_, err := Reader{Generic: []Generic{{Files: "x", Format: "json"}}}.Read(strings.NewReader(content), "x")
-		require.ErrorContains(t, err, want, "%.100q", content)
-		var p Problem
-		require.ErrorAs(t, err, &p)
-		require.Equal(t, "x", p.File)
+		require.Error(t, err, "%.100q", content)
+		require.Contains(t, ProblemOf("x", err).String(), want, "%.100q", content)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestSamples(t *testing.T) {
 			require.NoError(t, err)
 			defer func() { require.NoError(t, f.Close()) }()
 			results, err := rd.Read(f, filepath.Base(path))
-			got := describe(results, err)
+			got := describe(filepath.Base(path), results, err)
 			if *update {
 				require.NoError(t, os.WriteFile(path+".want", []byte(got), 0o644))
 			}
@@ -94,8 +94,8 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// describe prints everything of results, one statement per line.
-func describe(results []bench.Result, err error) string {
+// describe prints everything of the results of a file, one statement per line.
+func describe(file string, results []bench.Result, err error) string {
 	var b strings.Builder
 	count := func(name string, n *int64) {
 		if n != nil {
@@ -130,7 +130,7 @@ func describe(results []bench.Result, err error) string {
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(&b, "error %v\n", err)
+		fmt.Fprintf(&b, "error %v\n", bench.ProblemOf(file, err))
 	}
 	return b.String()
 }
@@ -156,9 +156,8 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 			step := 1 + len(data)/150
 			for n := 0; n < len(data); n += step {
 				got, err := rd.Read(strings.NewReader(string(data[:n])), path)
-				var p bench.Problem
-				if errors.As(err, &p) && !errors.Is(err, bench.ErrUnrecognised) {
-					require.Positive(t, p.Line, "cut at %d: %v", n, err)
+				if err != nil && !errors.Is(err, bench.ErrUnrecognised) {
+					require.Positive(t, bench.ProblemOf(path, err).Line, "cut at %d: %v", n, err)
 				}
 				if err != nil || len(got) < len(whole) {
 					continue
@@ -168,7 +167,7 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 					problems += len(r.Problems)
 				}
 				rows := strings.HasSuffix(path, ".csv") && n > 0 && data[n-1] == '\n' // whole rows: nothing shows that more were to come
-				if !rows && describe(got, nil) != describe(whole, nil) {
+				if !rows && describe(path, got, nil) != describe(path, whole, nil) {
 					require.Positive(t, problems, "cut at %d of %d", n, len(data))
 				}
 			}
@@ -236,7 +235,7 @@ func TestOnlyOneReader(t *testing.T) {
 		case tt.points > 0:
 			require.Len(t, got, tt.points, "%+v", tt)
 		case strings.HasPrefix(tt.file, tt.reader+"/") || tt.reader == "perf-csv":
-			require.Equal(t, describe(all, nil), describe(got, nil))
+			require.Equal(t, describe(tt.file, all, nil), describe(tt.file, got, nil))
 		default:
 			require.ErrorIs(t, err, bench.ErrUnrecognised, "%+v", tt)
 		}

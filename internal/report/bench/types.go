@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -108,8 +109,6 @@ type Problem struct {
 	File string
 	Line int
 	Text string
-
-	cause error
 }
 
 // String is file:line: text, without what is unknown.
@@ -124,11 +123,14 @@ func (p Problem) String() string {
 	}
 }
 
-// Error makes a Problem an error.
-func (p Problem) Error() string { return p.String() }
-
-// Unwrap is what it was made of.
-func (p Problem) Unwrap() error { return p.cause }
+// ProblemOf is what a file could not be read for.
+func ProblemOf(file string, err error) Problem {
+	p := Problem{File: file, Text: err.Error()}
+	if f, ok := errors.AsType[*jsondoc.Fault](err); ok {
+		p.Line = f.Line
+	}
+	return p
+}
 
 // StepResult is the log of one server as a result.
 func StepResult(log steps.Log, file string) Result {

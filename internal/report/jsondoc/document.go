@@ -46,14 +46,14 @@ type value struct {
 	line int
 }
 
-// Fault is what makes a stream no JSON.
+// Fault is what makes a stream unreadable, and where.
 type Fault struct {
 	Line int // 1-based
 	Text string
 }
 
-// Error is the text with its line.
-func (f *Fault) Error() string { return fmt.Sprintf("line %d: %s", f.Line, f.Text) }
+// Error is the text: whoever knows the file puts it and the line before it.
+func (f *Fault) Error() string { return f.Text }
 
 // Has reports whether anything stands at the pointer.
 func (d Document) Has(pointer string) bool {

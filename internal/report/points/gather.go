@@ -210,7 +210,7 @@ func (g *gatherer) open(path string) (*os.File, error) {
 }
 
 func (g *gatherer) problem(path string, err error) {
-	p := bench.ProblemOf(err)
+	p := bench.ProblemOf(path, err)
 	var node *rundir.NodeError
 	switch {
 	case errors.As(err, &node) && node.Is == rundir.NodeLink: // as a run directory has them in by-case/
@@ -220,7 +220,6 @@ func (g *gatherer) problem(path string, err error) {
 	case errors.Is(err, bench.ErrUnrecognised):
 		p.Text += g.rd.lookedFor()
 	}
-	p.File = path
 	g.found.Problems = append(g.found.Problems, p)
 }
 
