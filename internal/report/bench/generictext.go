@@ -71,11 +71,8 @@ func (rd Reader) genericText(br *bufio.Reader, g Generic, file string) ([]Result
 		return nil, err
 	}
 	r := textPoints{format: FormatGenericText, g: g, e: e, metrics: rd.Metrics, file: file}
-	l := newLines(br)
-	for l.next() {
-		r.Line(l.text, l.number)
-	}
-	return r.End(), l.fault()
+	err = eachLine(br, func(text []byte, number int, _ bool) { r.Line(text, number) })
+	return r.End(), err
 }
 
 // textPoints finds the points of a text format.

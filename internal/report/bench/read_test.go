@@ -56,18 +56,17 @@ func (e errReader) Read([]byte) (int, error) { return 0, e.err }
 func TestLines(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 2*peekSize+17)
-	l := newLines(bufio.NewReaderSize(strings.NewReader("a\n\nb\rc\r\n"+long+"\nlast"), peekSize))
 	var got []string
-	for l.next() {
-		text := string(l.text)
-		if len(text) > 100 {
-			text = fmt.Sprintf("%d bytes", len(text))
+	err := eachLine(bufio.NewReaderSize(strings.NewReader("a\n\nb\rc\r\n"+long+"\nlast"), peekSize), func(text []byte, number int, torn bool) {
+		said := string(text)
+		if len(said) > 100 {
+			said = fmt.Sprintf("%d bytes", len(said))
 		}
-		got = append(got, fmt.Sprintf("%d:%s", l.number, text))
-	}
-	require.NoError(t, l.fault())
+		got = append(got, fmt.Sprintf("%d:%s", number, said))
+		require.Equal(t, said == "last", torn)
+	})
+	require.NoError(t, err)
 	require.Equal(t, []string{"1:a", "2:", "3:b", "3:c", fmt.Sprintf("4:%d bytes", peekSize), "5:last"}, got)
-	require.True(t, l.torn)
 }
 
 func TestParseNumber(t *testing.T) {

@@ -17,43 +17,32 @@ import (
 
 // readText reads a log, line by line.
 func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
-	var readers, whole []LineReader // whole: those that see where a table was cut off
-	for _, f := range rd.formats() {
-		if f.Lines == nil {
-			continue
-		}
-		readers = append(readers, f.Lines(rd.Metrics, file))
-		if f.Cuts {
-			whole = append(whole, readers[len(readers)-1])
-		}
+	formats := slices.DeleteFunc(rd.formats(), func(f Format) bool { return f.Lines == nil })
+	readers := make([]LineReader, len(formats))
+	for i, f := range formats {
+		readers[i] = f.Lines(rd.Metrics, file)
 	}
 	var iterations steps.Scanner
-	l := newLines(br)
-	for l.next() {
-		if iterations.Line(l.text, l.number) {
-			continue
+	fault := eachLine(br, func(text []byte, number int, torn bool) {
+		if iterations.Line(text, number) {
+			return
 		}
-		reading := readers
-		if l.torn { // a number at its end may be half of one
-			reading = whole
+		for i, r := range readers {
+			if !torn || formats[i].Cuts { // a number at the end of a torn line may be half of one
+				r.Line(text, number)
+			}
 		}
-		for _, r := range reading {
-			r.Line(l.text, l.number)
-		}
-	}
+	})
 	var results []Result
 	for _, r := range readers {
 		results = added(results, r.End()...)
 	}
 	slices.SortStableFunc(results, func(a, b Result) int { return cmp.Compare(a.Line, b.Line) })
 	log, err := iterations.Log()
-	if err != nil {
-		return results, err
-	}
-	if log.Used > 0 && (rd.only == "" || rd.only == genServer) {
+	if err == nil && log.Used > 0 && (rd.only == "" || rd.only == genServer) {
 		results = append(results, StepResult(log, file))
 	}
-	return results, l.fault()
+	return results, cmp.Or(err, fault)
 }
 
 // servingTable finds the tables that the serving clients print. All that descend from vLLM's first one print the same
