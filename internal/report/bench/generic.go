@@ -195,27 +195,16 @@ type found struct {
 // lookup finds the value at a place.
 type lookup func(at string) found
 
-func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result, error) {
-	c, err := newCSV(br)
-	if err != nil {
-		return nil, err
-	}
-	var results []Result
-	for row, err := range c.rows() {
-		if err != nil {
-			return results, err
-		}
-		line := c.lines
+func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) (results []Result, err error) {
+	_, err = eachRow(br, func(row map[string]string, line int) error {
 		results = added(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) found {
-			i := slices.Index(c.header, at)
-			if i < 0 || strings.TrimSpace(row[i]) == "" {
-				return found{}
-			}
-			v, _ := parseNumber(strings.TrimSpace(row[i]))
-			return found{v, row[i], line, true}
+			text := strings.TrimSpace(row[at])
+			v, _ := parseNumber(text)
+			return found{v, text, line, text != ""}
 		}))
-	}
-	return results, nil
+		return nil
+	})
+	return results, err
 }
 
 // point fills in r, of which only the place is known.
