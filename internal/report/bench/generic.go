@@ -123,24 +123,41 @@ func (gm GenericMetric) extend(t metric.Table) (metric.Table, error) {
 }
 
 // readGeneric reads a file of the user's own format. The table must have been extended.
-func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result, error) {
+func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) (results []Result, err error) {
 	switch {
 	case g.Format == "csv" || g.Format == "" && strings.EqualFold(filepath.Ext(file), ".csv"):
-		return rd.genericCSV(br, g, file)
+		_, err = eachRow(br, func(row map[string]string, line int) error {
+			results = added(results, g.point(rd.Metrics, Result{Format: "generic-csv", File: file, Line: line}, func(at string) found {
+				text := strings.TrimSpace(row[at])
+				v, _ := parseNumber(text)
+				return found{v, text, line, text != ""}
+			}))
+			return nil
+		})
 	case g.Format == "text":
-		return rd.genericText(br, g, file)
+		p := textPoints{format: "generic-text", g: g, metrics: rd.Metrics, file: file}
+		if p.e, err = g.expressions(); err == nil {
+			err = eachLine(br, func(text []byte, number int, _ bool) { p.Line(text, number) })
+		}
+		results = p.End()
+	default:
+		_, err = jsondoc.Read(br, func(string) int { return jsonList }, func(d jsondoc.Document) {
+			results = added(results, g.points(rd.Metrics, d, "generic-json", file)...)
+		})
 	}
-	var results []Result
-	_, err := jsondoc.Read(br, func(string) int { return jsonList }, func(d jsondoc.Document) {
-		results = added(results, g.points(rd.Metrics, d, FormatGenericJSON, file)...)
-	})
 	return results, err
 }
 
 // points are those of one document.
-func (g Generic) points(t metric.Table, d jsondoc.Document, format, file string) []Result {
-	var results []Result
-	for _, item := range items(d, pointer(g.Items)) {
+func (g Generic) points(t metric.Table, d jsondoc.Document, format, file string) (results []Result) {
+	items, list := []string{""}, pointer(g.Items)
+	if list != "" {
+		items = nil
+		for i := 0; d.Has(list + "/" + strconv.Itoa(i)); i++ {
+			items = append(items, list+"/"+strconv.Itoa(i))
+		}
+	}
+	for _, item := range items {
 		results = append(results, g.point(t, Result{Format: format, File: file, Line: d.Line("")}, func(at string) found { return scalar(d, item+pointer(at)) }))
 	}
 	return results
@@ -163,18 +180,6 @@ func scalar(d jsondoc.Document, pointer string) found {
 	return f
 }
 
-// items are the prefixes of the points in a document.
-func items(d jsondoc.Document, list string) []string {
-	if list == "" {
-		return []string{""}
-	}
-	var out []string
-	for i := 0; d.Has(list + "/" + strconv.Itoa(i)); i++ {
-		out = append(out, list+"/"+strconv.Itoa(i))
-	}
-	return out
-}
-
 // pointer is a place as a JSON Pointer: a.b[0].c is /a/b/0/c.
 func pointer(place string) string {
 	if place == "" || strings.HasPrefix(place, "/") {
@@ -194,18 +199,6 @@ type found struct {
 
 // lookup finds the value at a place.
 type lookup func(at string) found
-
-func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) (results []Result, err error) {
-	_, err = eachRow(br, func(row map[string]string, line int) error {
-		results = added(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) found {
-			text := strings.TrimSpace(row[at])
-			v, _ := parseNumber(text)
-			return found{v, text, line, text != ""}
-		}))
-		return nil
-	})
-	return results, err
-}
 
 // point fills in r, of which only the place is known.
 func (g Generic) point(t metric.Table, r Result, where lookup) Result {
@@ -296,18 +289,11 @@ func whole(find lookup, at string) *int64 {
 }
 
 // gives lists what the outputs tell beside metrics.
-func (g Generic) gives() []string {
-	var out []string
-	for _, place := range [][2]string{
-		{"name", g.Point},
-		{"concurrency", g.Concurrency},
-		{"rate", g.Rate},
-		{"requested", g.Requested},
-		{"completed", g.Completed},
-		{"failed", g.Failed},
-	} {
-		if place[1] != "" {
-			out = append(out, place[0])
+func (g Generic) gives() (out []string) {
+	places := []string{g.Point, g.Concurrency, g.Rate, g.Requested, g.Completed, g.Failed}
+	for i, what := range []string{"name", "concurrency", "rate", "requested", "completed", "failed"} {
+		if places[i] != "" {
+			out = append(out, what)
 		}
 	}
 	return out

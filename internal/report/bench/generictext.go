@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"regexp"
@@ -14,6 +13,7 @@ import (
 type expressions struct {
 	title, begins *regexp.Regexp
 	lines         []*regexp.Regexp
+	groups        []string // the names of all of them
 }
 
 func (g Generic) expressions() (e expressions, err error) {
@@ -21,7 +21,9 @@ func (g Generic) expressions() (e expressions, err error) {
 		re, bad := regexp.Compile(text)
 		if bad != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", key, bad))
+			return nil
 		}
+		e.groups = append(e.groups, re.SubexpNames()...)
 		return re
 	}
 	e.begins = compile("begins", g.Begins)
@@ -36,43 +38,24 @@ func (g Generic) expressions() (e expressions, err error) {
 
 // checkText reports what is wrong with the keys of a text format.
 func (g Generic) checkText() error {
-	if g.Format != "text" {
-		if g.Title != "" || g.Begins != "" || len(g.Lines) > 0 {
-			return errors.New("title, begins and lines are for format: text")
-		}
+	switch {
+	case g.Format != "text" && (g.Title != "" || g.Begins != "" || len(g.Lines) > 0):
+		return errors.New("title, begins and lines are for format: text")
+	case g.Format != "text":
 		return nil
-	}
-	if g.Begins == "" {
+	case g.Begins == "":
 		return errors.New("begins is missing: an expression of the line that begins a point")
 	}
 	e, err := g.expressions()
 	if err != nil {
 		return err
 	}
-	groups := e.begins.SubexpNames()
-	if e.title != nil {
-		groups = append(groups, e.title.SubexpNames()...)
-	}
-	for _, re := range e.lines {
-		groups = append(groups, re.SubexpNames()...)
-	}
-	var problems []error
 	for _, m := range g.Metrics {
-		if m.At != "" && !slices.Contains(groups, m.At) {
-			problems = append(problems, fmt.Errorf("metric %q: at: no expression has a group (?P<%s>…)", m.Metric, m.At))
+		if m.At != "" && !slices.Contains(e.groups, m.At) {
+			err = errors.Join(err, fmt.Errorf("metric %q: at: no expression has a group (?P<%s>…)", m.Metric, m.At))
 		}
 	}
-	return errors.Join(problems...)
-}
-
-func (rd Reader) genericText(br *bufio.Reader, g Generic, file string) ([]Result, error) {
-	e, err := g.expressions()
-	if err != nil {
-		return nil, err
-	}
-	r := textPoints{format: FormatGenericText, g: g, e: e, metrics: rd.Metrics, file: file}
-	err = eachLine(br, func(text []byte, number int, _ bool) { r.Line(text, number) })
-	return r.End(), err
+	return err
 }
 
 // textPoints finds the points of a text format.
@@ -84,9 +67,8 @@ type textPoints struct {
 	file    string
 	results []Result
 
-	line   int // where the open point began; 0 = none is open
-	groups map[string]group
-	title  map[string]group // of the next point
+	line   int              // where the open point began; 0 = none is open
+	groups map[string]group // of the open point, else what a title says of the next one
 }
 
 // group is what the groups of one name matched: the first, and the sum of all.
@@ -100,19 +82,15 @@ type group struct {
 func (p *textPoints) Line(text []byte, number int) {
 	if m := p.e.begins.FindSubmatch(text); m != nil {
 		p.close()
-		if p.title == nil {
-			p.title = map[string]group{}
-		}
-		p.line, p.groups, p.title = number, p.title, nil
+		p.line = number
 		p.take(p.e.begins, m, number)
 		return
 	}
 	if p.e.title != nil {
 		if m := p.e.title.FindSubmatch(text); m != nil {
 			p.close()
-			p.groups = map[string]group{}
+			clear(p.groups)
 			p.take(p.e.title, m, number)
-			p.title = p.groups
 		}
 	}
 	if p.line == 0 {
@@ -126,6 +104,9 @@ func (p *textPoints) Line(text []byte, number int) {
 }
 
 func (p *textPoints) take(re *regexp.Regexp, match [][]byte, number int) {
+	if p.groups == nil {
+		p.groups = map[string]group{}
+	}
 	for i, name := range re.SubexpNames() {
 		if name == "" || len(match[i]) == 0 {
 			continue
@@ -141,6 +122,7 @@ func (p *textPoints) take(re *regexp.Regexp, match [][]byte, number int) {
 	}
 }
 
+// close ends the open point.
 func (p *textPoints) close() {
 	if p.line == 0 {
 		return
@@ -154,6 +136,7 @@ func (p *textPoints) close() {
 		return found{v, g.text, g.line, ok}
 	}))
 	p.line = 0
+	clear(p.groups)
 }
 
 // End is all that was found.

@@ -51,10 +51,7 @@ func outputsOf(p rundir.Plan, own []Generic) []output {
 	for _, b := range p.Builds {
 		for _, r := range b.Roles {
 			for _, f := range r.Bench {
-				one := output{reader: f.Reader, of: knownFormats(own)}
-				if f.Reader != "" {
-					one.of = slices.DeleteFunc(one.of, func(f Format) bool { return !slices.Contains(f.Readers, one.reader) })
-				}
+				one := output{reader: f.Reader, of: Reader{Generic: own, only: f.Reader}.formats()}
 				out = append(out, one.by(r.Command))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,7 +94,7 @@ func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result,
 		}
 	}
 	switch {
-	case looksLikeJSON(head):
+	case jsonStart.Match(head):
 		return rd.readJSON(br, file)
 	case looksLikePerfCSV(head) && (rd.only == "" || rd.only == perfCSV):
 		return rd.readPerfCSV(br, file)
@@ -102,65 +103,31 @@ func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result,
 	}
 }
 
-// looksLikeJSON tells a JSON document from a log whose lines begin with a bracket: [TRT-LLM] [I] … and [12:00:01] … are
-// not JSON.
-func looksLikeJSON(head []byte) bool {
-	head = bytes.TrimLeft(head, " \t\r\n")
-	if len(head) == 0 {
-		return false
-	}
-	rest := bytes.TrimLeft(head[1:], " \t\r\n")
-	switch head[0] {
-	case '{':
-		return len(rest) == 0 || rest[0] == '"' || rest[0] == '}'
-	case '[':
-		return len(rest) > 0 && (rest[0] == '{' || rest[0] == '[' && !bytes.HasPrefix(rest, []byte("[TRT")))
-	default:
-		return false
-	}
-}
-
-// readJSON reads the JSON files of all clients: one object, several objects after each other, JSON lines, or a list of
-// objects.
-func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
-	formats := rd.formats()
-	var results []Result
-	torn, err := jsondoc.Read(br, listsOf, func(d jsondoc.Document) {
-		for _, f := range formats {
-			if f.JSON == nil {
-				continue
-			}
-			if found := f.JSON(rd.Metrics, d, file); len(found) > 0 {
-				results = added(results, found...)
-				break
-			}
-		}
-	})
-	if err != nil && len(results) == 0 && !marked(torn, formats) {
-		return nil, fmt.Errorf("%w: %w", ErrUnrecognised, err)
-	}
-	return results, err
-}
-
-// listsOf is how many elements of a list the formats want.
-func listsOf(list string) int {
-	switch list {
-	case "/benchmarks":
-		return jsonList
-	case ttfts:
-		return maxTTFTs
-	default:
-		return 0
-	}
-}
+// jsonStart matches the beginning of a JSON document, and not that of a log whose lines begin with a bracket:
+// [TRT-LLM] [I] …, [[TRT-LLM] … and [12:00:01] … are not JSON.
+var jsonStart = regexp.MustCompile(`^[ \t\r\n]*(?:\{[ \t\r\n]*(?:["}]|$)|\[[ \t\r\n]*(?:\{|\[(?:[^T]|$)))`)
 
 // jsonList is how many elements of a list are points.
 const jsonList = 1000
 
-// marked reports whether the part of a document before a fault could be that of a benchmark. A server's own JSON may
-// well be torn when it is ended; that says nothing about the measurement.
-func marked(d jsondoc.Document, formats []Format) bool {
-	return slices.ContainsFunc(formats, func(f Format) bool { return slices.ContainsFunc(f.Marks, d.Has) })
+// readJSON reads the JSON files of all clients: one object, several objects after each other, JSON lines, or a list of
+// objects.
+func (rd Reader) readJSON(br *bufio.Reader, file string) (results []Result, err error) {
+	formats := slices.DeleteFunc(rd.formats(), func(f Format) bool { return f.JSON == nil })
+	kept := map[string]int{"/benchmarks": jsonList, ttfts: maxTTFTs}
+	torn, err := jsondoc.Read(br, func(list string) int { return kept[list] }, func(d jsondoc.Document) {
+		var found []Result
+		for i := 0; i < len(formats) && len(found) == 0; i++ {
+			found = formats[i].JSON(rd.Metrics, d, file)
+		}
+		results = added(results, found...)
+	})
+	// A server's own JSON may well be torn when it is ended; that says nothing about the measurement.
+	marked := func(f Format) bool { return slices.ContainsFunc(f.Marks, torn.Has) }
+	if err != nil && len(results) == 0 && !slices.ContainsFunc(formats, marked) {
+		err = fmt.Errorf("%w: %w", ErrUnrecognised, err)
+	}
+	return results, err
 }
 
 // Known lists the names of all formats that are looked for.
@@ -174,35 +141,16 @@ func (rd Reader) Known() []string {
 
 // formats are those that are looked for, the user's own first.
 func (rd Reader) formats() []Format {
-	all := knownFormats(rd.Generic)
-	if rd.only == "" {
-		return all
-	}
-	return slices.DeleteFunc(all, func(f Format) bool { return !slices.Contains(f.Readers, rd.only) })
-}
-
-// knownFormats are the user's own formats and the built-in ones.
-func knownFormats(own []Generic) []Format {
-	var out []Format
-	for _, g := range own {
+	var all []Format
+	for _, g := range rd.Generic {
 		f := Format{Name: g.label(), Gives: g.gives(), Metrics: g.names()}
 		if g.Name != "" {
 			f.Readers = []string{g.Name}
 		}
-		out = append(out, f)
+		all = append(all, f)
 	}
-	return append(out, Builtin()...)
-}
-
-// Readers lists the names by which a config asks for one reader alone: those of the built-in ones, and of the user's
-// own formats.
-func (rd Reader) Readers() []string {
-	var names []string
-	for _, f := range rd.formats() {
-		names = append(names, f.Readers...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	all = append(all, Builtin()...)
+	return slices.DeleteFunc(all, func(f Format) bool { return rd.only != "" && !slices.Contains(f.Readers, rd.only) })
 }
 
 // Check reports what is wrong with a reader that a config names: it is none, or none of its formats says how many
@@ -221,8 +169,12 @@ func (f Format) counts() bool { return slices.Contains(f.Gives, "completed") }
 
 // Only is the reader that knows the formats of one name alone.
 func (rd Reader) Only(name string) (Reader, error) {
-	known := rd.Readers()
-	if !slices.Contains(known, name) {
+	var known []string
+	for _, f := range rd.formats() {
+		known = append(known, f.Readers...)
+	}
+	if slices.Sort(known); !slices.Contains(known, name) {
+		known = slices.Compact(known)
 		return rd, fmt.Errorf("%q is no reader: there are %s%s", name, strings.Join(known, ", "), strictyaml.DidYouMean(name, known))
 	}
 	rd.only = name

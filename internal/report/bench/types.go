@@ -12,7 +12,7 @@ import (
 
 // Result is one benchmark point as one client measured it.
 type Result struct {
-	Format       string // one of the Format constants
+	Format       string // generic-json, -csv or -text of a user's own one
 	File         string
 	Also         []string // other files that told of the same run
 	Line         int      // where it begins, 1-based
@@ -43,7 +43,7 @@ func (r Result) Sources() []string {
 	return out
 }
 
-// The formats, as they stand in Result.Format.
+// The formats that are known beside the described ones, as they stand in Result.Format.
 const (
 	FormatServingText = "serving-text" // of every client that descends from vLLM's
 	FormatServingJSON = "serving-json"
@@ -51,9 +51,6 @@ const (
 	FormatSteps       = "trtllm-steps" // gen_server_<i>.log
 	FormatLMEvalJSON  = "lm-eval-json"
 	FormatLMEvalText  = "lm-eval-text"
-	FormatGenericJSON = "generic-json"
-	FormatGenericCSV  = "generic-csv"
-	FormatGenericText = "generic-text"
 )
 
 // Sample is one value of one metric.
