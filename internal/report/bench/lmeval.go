@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"maps"
 	"math"
 	"regexp"
@@ -92,7 +91,7 @@ func accuracySamples(t metric.Table, r *Result) {
 type scoreTable struct {
 	metrics metric.Table
 	file    string
-	columns map[string]int
+	columns []string // of the open table
 	task    string
 	limit   string // of the samples of each task, by the line before the tables of a run; "" = there is no such line
 	grouped bool   // a row of that run is of several tasks
@@ -112,19 +111,40 @@ func (s *scoreTable) Line(text []byte, number int) {
 	if bytes.IndexByte(text, '|') < 0 {
 		return
 	}
-	score, ok, err := s.row(starts(text)[0])
-	if !ok {
+	cells := tableCells(starts(text)[0])
+	if cells == nil {
+		s.columns = nil
 		return
 	}
+	if first := strings.ToLower(cells[0]); first == "tasks" || first == "groups" {
+		s.columns, s.task, s.grouped = cells, "", s.grouped || first == "groups"
+		return
+	}
+	row := map[string]string{} // of columns without a name the first, which says what is better
+	for i, name := range slices.Backward(s.columns) {
+		if i < len(cells) {
+			row[strings.ToLower(name)] = cells[i]
+		}
+	}
+	if strings.Trim(row["value"], "-:") != "" {
+		s.score(row, cells[0], number)
+	}
+}
+
+// score takes the row of a score.
+func (s *scoreTable) score(row map[string]string, first string, number int) {
 	if s.result == nil {
 		s.result = &Result{Format: FormatLMEvalText, File: s.file, Line: number}
 	}
-	if err != nil {
-		s.result.spoil(number, "%v", err)
+	if task := strings.TrimLeft(first, "- "); task != "" {
+		s.task, s.grouped = task, s.grouped || task != first
+	}
+	score := Score{Task: s.task, Filter: row["filter"], Metric: row["metric"], Limited: s.limit, LowerIs: strings.Contains(row[""], "↓"), Line: number}
+	if score.Value, _ = parseNumber(row["value"]); !finite(score.Value) {
+		s.result.spoil(number, "%s of %s is %q, not a number", score.Metric, score.Task, row["value"])
 		return
 	}
-	score.Line = number
-	s.result.Accuracy = added(s.result.Accuracy, score)
+	s.result.Accuracy = added(s.result.Accuracy, inPercent(score))
 }
 
 // End is the result, if there was a table.
@@ -146,45 +166,6 @@ func (s *scoreTable) runEnds() {
 		}
 	}
 	s.grouped = false
-}
-
-// row looks at a line; it reports whether the line belongs to a table.
-func (s *scoreTable) row(line []byte) (Score, bool, error) {
-	cells := tableCells(line)
-	if cells == nil {
-		s.columns = nil
-		return Score{}, false, nil
-	}
-	if first := strings.ToLower(cells[0]); first == "tasks" || first == "groups" {
-		s.columns, s.task, s.grouped = map[string]int{}, "", s.grouped || first == "groups"
-		for i, c := range cells {
-			s.columns[strings.ToLower(c)] = i
-		}
-		return Score{}, false, nil
-	}
-	value, ok := s.columns["value"]
-	if !ok || value >= len(cells) || strings.Trim(cells[value], "-:") == "" {
-		return Score{}, false, nil
-	}
-	cell := func(name string) string {
-		if i, ok := s.columns[name]; ok && i < len(cells) {
-			return cells[i]
-		}
-		return ""
-	}
-	if task := strings.TrimLeft(cells[0], "- "); task != "" {
-		s.task, s.grouped = task, s.grouped || task != cells[0]
-	}
-	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), Limited: s.limit}
-	if value > 0 {
-		out.LowerIs = strings.Contains(cells[value-1], "↓")
-	}
-	v, _ := parseNumber(cells[value])
-	if !finite(v) {
-		return out, true, fmt.Errorf("%s of %s is %q, not a number", out.Metric, out.Task, cells[value])
-	}
-	out.Value = v
-	return inPercent(out), true, nil
 }
 
 // tableCells splits a row of a Markdown table; nil = not a row.

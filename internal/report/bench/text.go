@@ -51,48 +51,58 @@ type servingTable struct {
 	metrics metric.Table
 	file    string
 	results []Result
-	open    *Result      // the table being read
+	open    bool         // the table of the last one is being read
 	args    rundir.Point // said before a table, for the next one
 }
 
+// failure matches what the clients print where requests failed.
+var failure = regexp.MustCompile(`!FAILED REQUESTS!|!CHECK LOG FOR ERRORS!`)
+
 // Line looks at a line of the log.
 func (t *servingTable) Line(text []byte, number int) {
+	r := t.latest()
+	failed := failure.Find(text)
 	switch {
 	case bytes.Contains(text, []byte("Serving Benchmark Result")) && bytes.Contains(text, []byte("====")):
+		t.cut("another one begins before its end")
 		t.begin(number)
-	case t.open != nil:
-		t.tableLine(text, number)
+	case failed != nil && r != nil:
+		r.spoil(number, "the client says %s", failed)
+	case t.open:
+		t.tableLine(r, text, number)
 	default:
 		t.between(text, number)
 	}
 }
 
-// End closes a table that was cut off.
+// End is all that was found.
 func (t *servingTable) End() []Result {
-	t.close("the table is cut off: its closing line is missing")
+	t.cut("its closing line is missing")
 	return t.results
 }
 
 // begin opens a table.
 func (t *servingTable) begin(number int) {
-	t.close("the table is cut off: another one begins before its end")
-	t.open = &Result{Format: FormatServingText, File: t.file, Line: number, Point: t.args}
-	if n := int64(t.args.Requests); n > 0 {
-		t.open.Requested, t.open.Requests = &n, 0
+	r := Result{Format: FormatServingText, File: t.file, Line: number, Point: t.args}
+	if n := int64(r.Requests); n > 0 {
+		r.Requested, r.Requests = &n, 0
 	}
-	t.args = rundir.Point{}
+	t.results, t.open, t.args = added(t.results, r), true, rundir.Point{}
 }
 
-// close ends the open table; cut says why it is incomplete, "" = it is whole.
-func (t *servingTable) close(cut string) {
-	if t.open == nil {
-		return
+// cut spoils a table that is still open.
+func (t *servingTable) cut(why string) {
+	if r := t.latest(); t.open {
+		r.spoil(r.Line, "the table is cut off: %s", why)
 	}
-	if cut != "" {
-		t.open.spoil(t.open.Line, "%s", cut)
+}
+
+// latest is the last client's result, nil = none yet.
+func (t *servingTable) latest() *Result {
+	if len(t.results) == 0 {
+		return nil
 	}
-	t.results = added(t.results, *t.open)
-	t.open = nil
+	return &t.results[len(t.results)-1]
 }
 
 // between looks at a line outside of any table.
@@ -109,53 +119,28 @@ func (t *servingTable) between(text []byte, number int) {
 		}
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
 		bytes.Contains(text, []byte("User throughput (tok/s):")),
-		bytes.Contains(text, []byte("Time Breakdown ")):
-		t.trailer(text, number)
+		bytes.Contains(text, []byte("Time Breakdown ")): // the test appends them behind the client's table
+		if len(t.results) == 0 {
+			t.results = append(t.results, Result{Format: FormatServingText, File: t.file, Line: number})
+		}
+		if label, value, ok := labelled(text); ok {
+			t.sample(t.latest(), label, value, number)
+		}
 	case bytes.Contains(text, []byte("Benchmark with concurrency ")): // comes after the table
 		if g, r := done.FindSubmatch(text), t.latest(); g != nil && r != nil && r.Concurrency == 0 {
 			r.Concurrency = small(g[1])
 		}
-	case marker(text) != "":
-		if r := t.latest(); r != nil {
-			r.spoil(number, "the client says %s", marker(text))
-		}
 	}
-}
-
-// trailer is a line that the test appends behind the client's table.
-func (t *servingTable) trailer(text []byte, number int) {
-	if len(t.results) == 0 {
-		t.results = append(t.results, Result{Format: FormatServingText, File: t.file, Line: number})
-	}
-	if label, value, ok := labelled(text); ok {
-		t.sample(t.latest(), label, value, number)
-	}
-}
-
-// latest is the last client's result, nil = none yet.
-func (t *servingTable) latest() *Result {
-	if len(t.results) == 0 {
-		return nil
-	}
-	return &t.results[len(t.results)-1]
 }
 
 // tableLine looks at a line inside a table.
-func (t *servingTable) tableLine(text []byte, number int) {
-	if m := marker(text); m != "" {
-		t.open.spoil(number, "the client says %s", m)
-		return
-	}
+func (t *servingTable) tableLine(r *Result, text []byte, number int) {
 	for _, candidate := range starts(text) {
-		if isRule(candidate) {
-			t.close("")
+		if len(candidate) >= 20 && bytes.Trim(candidate, "=") == nil {
+			t.open = false
 			return
 		}
-		label, value, ok := labelled(candidate)
-		if !ok {
-			continue
-		}
-		if t.count(label, value, number) || t.sample(t.open, label, value, number) {
+		if label, value, ok := labelled(candidate); ok && (r.count(label, value, number) || t.sample(r, label, value, number)) {
 			return
 		}
 	}
@@ -176,11 +161,6 @@ func starts(text []byte) [][]byte {
 	return out
 }
 
-// isRule reports whether a line is the closing line of a table.
-func isRule(text []byte) bool {
-	return len(text) >= 20 && bytes.Trim(text, "=") == nil
-}
-
 // labelled splits "Mean TTFT (ms):    12.34" into a lower-case label with single spaces and the first word of the
 // value.
 func labelled(text []byte) (label, value string, ok bool) {
@@ -192,19 +172,8 @@ func labelled(text []byte) (label, value string, ok bool) {
 	return strings.ToLower(string(bytes.Join(bytes.Fields(text[:i]), []byte(" ")))), string(fields[0]), true
 }
 
-// marker is the text of a failure marker in the line, "" = none.
-func marker(text []byte) string {
-	for _, m := range []string{"!FAILED REQUESTS!", "!CHECK LOG FOR ERRORS!"} {
-		if bytes.Contains(text, []byte(m)) {
-			return m
-		}
-	}
-	return ""
-}
-
 // count takes the lines of a table that are not metrics.
-func (t *servingTable) count(label, value string, number int) bool {
-	r := t.open
+func (r *Result) count(label, value string, number int) bool {
 	switch label {
 	case "traffic request rate", "request rate configured (rps)":
 		r.Rate = requestRate(value)
