@@ -60,7 +60,7 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 		r.Rate = v
 	}
 	if r.Rate == 0 {
-		r.FirstWave = firstWave(d, r.Concurrency)
+		r.ColdStart = coldStart(d, r.Concurrency)
 	}
 	for _, pointer := range d.Pointers() {
 		v, ok := d.Number(pointer)

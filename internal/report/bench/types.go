@@ -23,7 +23,7 @@ type Result struct {
 	Samples   []Sample
 	Accuracy  []Score                 // of an accuracy run
 	Steps     *steps.Log              // of a generation server's log
-	FirstWave *FirstWave              // where the times of single requests are listed
+	ColdStart string                  // what shows that it had one, where the times of single requests are listed
 	Lists     map[string]jsondoc.List // of single requests, by their names in the file
 	Problems  []Problem               // what makes the point invalid: failure markers, truncated table, …
 }

@@ -121,7 +121,7 @@ func merge(a, b bench.Result) bench.Result {
 		Requested: bench.Larger(a.Requested, b.Requested), Completed: cmp.Or(a.Completed, b.Completed), Failed: bench.Larger(a.Failed, b.Failed),
 		InputTokens: cmp.Or(a.InputTokens, b.InputTokens), OutputTokens: cmp.Or(a.OutputTokens, b.OutputTokens),
 	}
-	a.FirstWave = cmp.Or(a.FirstWave, b.FirstWave)
+	a.ColdStart = cmp.Or(a.ColdStart, b.ColdStart)
 	a.Samples = slices.Clone(a.Samples)
 	a.Problems = union(a.Problems, b.Problems)
 	for _, s := range b.Samples {

@@ -94,14 +94,11 @@ func (g *gatherer) result() Found {
 		f = discardFirst(f)
 	}
 	for i, r := range f.Results {
-		if r.FirstWave == nil || !r.FirstWave.Cold() {
-			continue
-		}
-		cold := bench.Problem{File: r.File, Line: r.Line, Text: r.FirstWave.String()}
-		switch g.rd.ColdStart {
-		case ColdStartInvalid:
+		cold := bench.Problem{File: r.File, Line: r.Line, Text: r.ColdStart}
+		switch {
+		case cold.Text == "" || g.rd.ColdStart == ColdStartOff:
+		case g.rd.ColdStart == ColdStartInvalid:
 			f.Results[i].Problems = append(slices.Clone(r.Problems), cold)
-		case ColdStartOff:
 		default:
 			f.Warnings = append(f.Warnings, cold)
 		}
