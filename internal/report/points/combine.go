@@ -20,21 +20,44 @@ import (
 // The device step times of the generation servers' logs in one directory become one result, averaged over the servers,
 // and part of the point beside them if there is exactly one; which of several clients an iteration belongs to cannot be
 // told from the logs alone. The order is that of the first mention.
-func Combine(results []bench.Result) []bench.Result {
-	var out []bench.Result
-	var groups []stepGroup
-	for _, r := range results {
-		if r.Format == bench.FormatSteps {
-			groups = addToGroup(groups, r)
-		} else {
+func Combine(results []bench.Result) (out []bench.Result) {
+	clients := slices.DeleteFunc(slices.Clone(results), isSteps)
+	clients = joined(clients, func(a, b *bench.Result) bool { return sameRun(a, b) && agrees(a, b) })
+	clients = joined(clients, func(a, b *bench.Result) bool { return a.Format != b.Format && sameRun(a, b) })
+	for _, r := range clients {
+		if !loose(r) {
 			out = append(out, r)
 		}
 	}
-	out = joined(out, func(a, b *bench.Result) bool { return sameRun(a, b) && agrees(a, b) })
-	out = joined(out, func(a, b *bench.Result) bool { return a.Format != b.Format && sameRun(a, b) })
-	out = complete(out)
-	for _, g := range groups {
-		out = g.attach(out, len(groups) == 1)
+	for _, r := range clients {
+		if loose(r) {
+			out = beside(out, r, func(o bench.Result) bool { return !loose(o) && dir(o) == dir(r) })
+		}
+	}
+	servers := grouped(slices.DeleteFunc(slices.Clone(results), func(r bench.Result) bool { return !isSteps(r) }), dir)
+	for _, logs := range servers {
+		for _, r := range average(logs) {
+			out = beside(out, r, func(o bench.Result) bool { return len(servers) == 1 || dir(o) == dir(r) })
+		}
+	}
+	return out
+}
+
+// dir is the directory in which a result was found.
+func dir(r bench.Result) string { return filepath.Dir(r.File) }
+
+// grouped are results with those of one key together, in the order of the first of each.
+func grouped[K comparable](results []bench.Result, key func(bench.Result) K) [][]bench.Result {
+	var out [][]bench.Result
+	index := map[K]int{}
+	for _, r := range results {
+		i, ok := index[key(r)]
+		if !ok {
+			i = len(out)
+			index[key(r)] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], r)
 	}
 	return out
 }
@@ -46,10 +69,10 @@ func joined(results []bench.Result, one func(a, b *bench.Result) bool) (out []be
 		for i < len(out) && !one(&out[i], &r) {
 			i++
 		}
-		if i < len(out) {
-			out[i] = merge(out[i], r)
-		} else {
+		if i == len(out) {
 			out = append(out, r)
+		} else {
+			out[i] = merge(out[i], r)
 		}
 	}
 	return out
@@ -60,22 +83,14 @@ func loose(r bench.Result) bool {
 	return r.Format == bench.FormatServingText && r.DurationS == nil && r.Completed == nil && r.Requested == nil
 }
 
-// complete gives each loose result to the one run that was measured in its directory.
-func complete(results []bench.Result) []bench.Result {
-	out := slices.DeleteFunc(slices.Clone(results), loose)
-	runs := len(out)
-	for _, r := range results {
-		if !loose(r) {
-			continue
-		}
-		beside := func(o bench.Result) bool { return isPoint(o) && filepath.Dir(o.File) == filepath.Dir(r.File) }
-		at := slices.IndexFunc(out[:runs], beside)
-		if at < 0 || slices.ContainsFunc(out[at+1:runs], beside) {
-			out = append(out, r)
-			continue
-		}
-		out[at] = merge(out[at], r)
+// beside gives r to the one client's result that it may be of, else it stands for itself.
+func beside(out []bench.Result, r bench.Result, may func(bench.Result) bool) []bench.Result {
+	of := func(o bench.Result) bool { return isPoint(o) && may(o) }
+	i := slices.IndexFunc(out, of)
+	if i < 0 || slices.ContainsFunc(out[i+1:], of) {
+		return append(out, r)
 	}
+	out[i] = merge(out[i], r)
 	return out
 }
 
@@ -107,7 +122,7 @@ func agrees(a, b *bench.Result) bool {
 }
 
 // merge adds to a what only b says; a is the more exact one afterwards. Where they contradict each other, neither is to
-// be trusted.
+// be trusted, but what a test itself computed of its servers' iterations counts: it knows the window of the client.
 func merge(a, b bench.Result) bench.Result {
 	exact := func(r bench.Result) bool { return strings.HasSuffix(r.Format, "-json") }
 	if exact(b) && !exact(a) {
@@ -129,7 +144,7 @@ func merge(a, b bench.Result) bench.Result {
 		switch {
 		case !ok:
 			a.Samples = append(a.Samples, s)
-		case beyondRounding(v, s.Value):
+		case b.Format != bench.FormatSteps && beyondRounding(v, s.Value):
 			a.Problems = append(a.Problems, bench.Problem{File: b.File, Line: s.Line, Text: fmt.Sprintf("%s is %v here and %v in %s, of the same run", s.Metric, s.Value, v, filepath.Base(a.File))})
 		}
 	}
@@ -147,73 +162,24 @@ func union(a, b []bench.Problem) []bench.Problem {
 	return a
 }
 
-// stepGroup is the generation servers' logs of one directory.
-type stepGroup struct {
-	dir  string
-	logs []bench.Result
-}
-
-func addToGroup(groups []stepGroup, r bench.Result) []stepGroup {
-	dir := filepath.Dir(r.File)
-	i := slices.IndexFunc(groups, func(g stepGroup) bool { return g.dir == dir })
-	if i < 0 {
-		i = len(groups)
-		groups = append(groups, stepGroup{dir: dir})
-	}
-	groups[i].logs = append(groups[i].logs, r)
-	return groups
-}
-
-// attach gives the group's device step time to its point, or adds it as a result of its own.
-func (g stepGroup) attach(out []bench.Result, only bool) []bench.Result {
-	r, silent := g.result()
-	if r.Format == "" {
-		return out // iterations are not logged in this mode
-	}
-	at := -1
-	for i, o := range out {
-		if isPoint(o) && (only || filepath.Dir(o.File) == g.dir) {
-			if at >= 0 {
-				return append(out, r)
-			}
-			at = i
-		}
-	}
-	if at < 0 {
-		return append(out, r)
-	}
-	o := out[at]
-	o.Problems = union(o.Problems, silent)
-	o.Samples = slices.Clone(o.Samples)
-	// What the test itself computed and appended counts, because it knows the
-	// window of the client; the log fills in each statistic that it left out.
-	for _, s := range r.Samples {
-		if _, ok := o.Value(s.Metric); !ok {
-			o.Samples = append(o.Samples, s)
-		}
-	}
-	out[at] = o
-	return out
-}
-
 // numbers are those that tell the logs of several servers apart.
 var numbers = regexp.MustCompile("[0-9]+")
 
-// result averages over the servers, each counting alike; its Format is "" if none logged a usable
-// iteration. silent are the servers that logged none while others did.
-func (g stepGroup) result() (r bench.Result, silent []bench.Problem) {
-	var used []bench.Result
-	for _, l := range g.logs {
-		if l.Steps.Used == 0 {
-			silent = append(silent, bench.Problem{File: l.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
-			continue
+// average is one result of the logs of the generation servers of a directory, each counting alike; none where nobody
+// logged a usable iteration: they are not logged in every mode. A server that logged none while others did is told.
+func average(logs []bench.Result) []bench.Result {
+	silent := func(l bench.Result) bool { return l.Steps.Used == 0 }
+	used := slices.DeleteFunc(slices.Clone(logs), silent)
+	if len(used) == 0 || len(logs) == 1 {
+		return used
+	}
+	last := used[len(used)-1].File
+	r := bench.Result{Format: bench.FormatSteps, File: filepath.Join(filepath.Dir(last), numbers.ReplaceAllString(filepath.Base(last), "*"))}
+	for _, l := range logs {
+		if silent(l) {
+			r.Problems = append(r.Problems, bench.Problem{File: l.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
 		}
-		used, r = append(used, l), l
 	}
-	if len(used) == 0 || len(g.logs) == 1 {
-		return r, silent
-	}
-	r = bench.Result{Format: bench.FormatSteps, File: filepath.Join(g.dir, numbers.ReplaceAllString(filepath.Base(r.File), "*")), Problems: silent}
 	for i, s := range used[0].Samples {
 		s.Value = 0
 		for _, l := range used {
@@ -222,5 +188,5 @@ func (g stepGroup) result() (r bench.Result, silent []bench.Problem) {
 		s.Value /= float64(len(used))
 		r.Samples = append(r.Samples, s)
 	}
-	return r, silent
+	return []bench.Result{r}
 }

@@ -226,14 +226,12 @@ func isSteps(r bench.Result) bool { return r.Format == bench.FormatSteps }
 func (rd Reader) logsSteps(path string) bool {
 	patterns := rd.StepLogs
 	if patterns == nil {
-		patterns = steps.LogNames()
+		patterns = []string{"gen_server_[0-9]*.log", "output_gen_[0-9]*.log"} // of TensorRT-LLM's tests and launch drafts
 	}
-	for _, pattern := range patterns {
-		if ok, _ := filepath.Match(pattern, filepath.Base(path)); ok {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, _ := filepath.Match(pattern, filepath.Base(path))
+		return ok
+	})
 }
 
 // lookedFor is what an unknown file was searched for.

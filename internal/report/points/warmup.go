@@ -8,28 +8,15 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 )
 
-// runKey tells the runs of a client at one point from those at others.
-type runKey struct {
-	format, name, load string
-	in, out            int
-}
-
 // discardFirst drops the first run of every point that a client measured more than once, a warm-up, and makes one
 // result of the others: the median of each sample. A client repeats in one file, or in files whose names sort as they
 // were written.
 func discardFirst(found Found) Found {
-	runs := map[runKey][]bench.Result{}
-	var order []runKey
-	for _, r := range found.Results {
-		key := runKey{r.Format, r.Name, r.Load(), r.InputLen, r.OutputLen}
-		if runs[key] == nil {
-			order = append(order, key)
-		}
-		runs[key] = append(runs[key], r)
-	}
+	runs := grouped(found.Results, func(r bench.Result) [5]any {
+		return [5]any{r.Format, r.Name, r.Load(), r.InputLen, r.OutputLen}
+	})
 	found.Results = nil
-	for _, key := range order {
-		all := runs[key]
+	for _, all := range runs {
 		if len(all) == 1 || len(all[0].Samples) == 0 {
 			found.Results = append(found.Results, all...)
 			continue

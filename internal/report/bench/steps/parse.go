@@ -88,7 +88,3 @@ func milliseconds(b []byte) float64 {
 	}
 	return v
 }
-
-// LogNames are patterns of the names under which iteration logs are known where no plan names them: those that
-// TensorRT-LLM's tests and launch drafts write.
-func LogNames() []string { return []string{"gen_server_[0-9]*.log", "output_gen_[0-9]*.log"} }

@@ -33,14 +33,11 @@ type Log struct {
 // iteration (docs/facts/trtllm.md#iteration-log). Of the rows only those with the most frequent num_generation_tokens
 // count, the larger one where two are equally frequent, and all rows if none gives it.
 type Scanner struct {
-	ranks    map[int64]predecessor
+	ranks    map[int64]row // the line of a rank that came before
 	byTokens map[int64][]float64
 	log      Log
 	err      error
 }
-
-// predecessor is the line of a rank that came before; iter -1 = it said nothing.
-type predecessor struct{ iter, scheduled int64 }
 
 // firstStep is the first iteration that counts: 0 and 1 wait for the KV cache, 2 to 4 warm up.
 const firstStep = 5
@@ -53,33 +50,30 @@ const (
 
 // Line takes the next line of the log, number counted from 1, and reports whether it is an iteration line.
 func (s *Scanner) Line(text []byte, number int) bool {
-	row, ok := parse(text)
-	if ok && s.err == nil {
-		s.add(row, number)
+	r, ok := parse(text)
+	if !ok || s.err != nil {
+		return ok
 	}
-	return ok
-}
-
-func (s *Scanner) add(row row, number int) {
 	if s.ranks == nil {
-		s.ranks, s.byTokens = map[int64]predecessor{}, map[int64][]float64{}
+		s.ranks, s.byTokens = map[int64]row{}, map[int64][]float64{}
 	}
-	before := s.ranks[row.rank]
-	s.ranks[row.rank] = predecessor{row.iter, row.scheduled}
+	before := s.ranks[r.rank]
+	s.ranks[r.rank] = r
 	switch {
-	case row.iter < firstStep || row.value < 0:
-	case before.scheduled == 0 && before.iter == row.iter-1:
+	case r.iter < firstStep || r.value < 0:
+	case before.scheduled == 0 && before.iter == r.iter-1:
 		s.log.Idle++
 	default:
 		if s.log.Rows++; s.log.Rows == 1 {
 			s.log.Line = number
 		}
-		s.byTokens[row.tokens] = append(s.byTokens[row.tokens], row.value)
+		s.byTokens[r.tokens] = append(s.byTokens[r.tokens], r.value)
 	}
 	if s.log.Rows > maxRows || len(s.ranks) > maxKinds || len(s.byTokens) > maxKinds {
 		s.err = fmt.Errorf("more than %d iterations, or %d ranks or num_generation_tokens, in one log", maxRows, maxKinds)
 		s.byTokens = nil
 	}
+	return true
 }
 
 // Log is the outcome; its Used is 0 if no row was usable.
