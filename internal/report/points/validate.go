@@ -18,21 +18,16 @@ const tooFewTokens = 0.4
 // are those of one attempt, through Combine; a plan without points accepts any, as long as there is one.
 func Validate(results []bench.Result, want rundir.Expected) []bench.Problem {
 	v := validator{want: want}
-	var points, others []bench.Result
-	for _, r := range results {
-		if isPoint(r) {
-			points = append(points, r)
-		} else {
-			others = append(others, r)
-		}
-	}
+	points := slices.DeleteFunc(slices.Clone(results), func(r bench.Result) bool { return !isPoint(r) })
 	scored := slices.ContainsFunc(results, func(r bench.Result) bool { return len(r.Accuracy) > 0 })
-	if len(points) == 0 && len(want.Points) == 0 && !scored && (!want.Accuracy || len(others) == 0) {
+	if len(points) == 0 && len(want.Points) == 0 && !scored && (!want.Accuracy || len(results) == 0) {
 		v.add(bench.Result{}, "no benchmark result was found")
 	}
 	v.match(points)
-	for _, r := range others {
-		v.out = append(v.out, r.Problems...)
+	for _, r := range results {
+		if !isPoint(r) {
+			v.out = append(v.out, r.Problems...)
+		}
 	}
 	if want.Accuracy && !scored {
 		v.add(bench.Result{}, "no accuracy result was found")
@@ -56,27 +51,19 @@ func (v *validator) add(r bench.Result, format string, args ...any) {
 
 // match gives every planned point its result, in order.
 func (v *validator) match(points []bench.Result) {
-	if len(v.want.Points) == 0 {
-		for _, r := range points {
-			v.point(r, r.Point)
-		}
-		return
-	}
-	used := make([]bool, len(points))
 	for _, p := range v.want.Points {
-		i := 0
-		for i < len(points) && (used[i] || !fits(points[i], p)) {
-			i++
-		}
-		if i == len(points) {
+		i := slices.IndexFunc(points, func(r bench.Result) bool { return fits(r, p) })
+		if i < 0 {
 			v.add(bench.Result{}, "%s was planned but there is no result", pointName(p))
 			continue
 		}
-		used[i] = true
 		v.point(points[i], p)
+		points = slices.Delete(points, i, i+1)
 	}
-	for i, r := range points {
-		if !used[i] {
+	for _, r := range points {
+		if len(v.want.Points) == 0 {
+			v.point(r, r.Point)
+		} else {
 			v.add(r, "%s was measured but not planned, or once too often", pointName(r.Point))
 		}
 	}

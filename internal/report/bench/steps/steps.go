@@ -78,28 +78,17 @@ func (s *Scanner) Line(text []byte, number int) bool {
 
 // Log is the outcome; its Used is 0 if no row was usable.
 func (s *Scanner) Log() (Log, error) {
-	if s.err != nil {
-		return Log{}, s.err
-	}
-	out := s.log
-	tokens, values := s.mode()
-	out.Tokens = tokens
-	if len(values) > 0 {
-		out.Used, out.Stats = int64(len(values)), statsOf(values)
-	}
-	return out, nil
-}
-
-// mode is the most frequent token count with its rows, the larger one of two equally frequent. Rows without a token
-// count (-1) only count when there are no others.
-func (s *Scanner) mode() (int64, []float64) {
-	tokens, best := int64(-1), s.byTokens[-1]
-	for t, values := range s.byTokens {
-		if t >= 0 && (tokens < 0 || len(values) > len(best) || len(values) == len(best) && t > tokens) {
-			tokens, best = t, values
+	out, best := s.log, s.byTokens[-1] // rows without a token count only count when there are no others
+	out.Tokens = -1
+	for tokens, values := range s.byTokens {
+		if tokens >= 0 && (out.Tokens < 0 || len(values) > len(best) || len(values) == len(best) && tokens > out.Tokens) {
+			out.Tokens, best = tokens, values
 		}
 	}
-	return tokens, best
+	if len(best) > 0 {
+		out.Used, out.Stats = int64(len(best)), statsOf(best)
+	}
+	return out, s.err
 }
 
 // statsOf are the statistics of the values, which it sorts. There is one at least.
