@@ -165,17 +165,17 @@ func (g Generic) points(t metric.Table, d jsondoc.Document, format, file string)
 
 // scalar finds a value; the text of what is true is its key. What is false is not there.
 func scalar(d jsondoc.Document, pointer string) found {
-	f := found{v: math.NaN(), line: d.Line(pointer), ok: true}
+	f := found{v: math.NaN(), line: d.Line(pointer)}
 	switch of := d.Value(pointer).(type) {
 	case float64:
-		f.v, f.text = of, strconv.FormatFloat(of, 'g', -1, 64)
+		f.v, f.text, f.ok = of, strconv.FormatFloat(of, 'g', -1, 64), true
 	case string:
 		f.v, _ = parseNumber(of)
-		f.text = of
+		f.text, f.ok = of, true
 	case bool:
-		f.text, f.ok = pointer[strings.LastIndexByte(pointer, '/')+1:], of
-	default:
-		f.ok = false
+		if f.ok = of; of {
+			f.text = pointer[strings.LastIndexByte(pointer, '/')+1:]
+		}
 	}
 	return f
 }
@@ -203,19 +203,12 @@ type lookup func(at string) found
 // point fills in r, of which only the place is known.
 func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 	find := where.first
-	if f := find(g.Point); f.ok {
-		r.Name = f.text
-	}
+	r.Name, r.Rate = find(g.Point).text, rate(find(g.Rate).v)
 	if n := whole(find, g.Concurrency); n != nil && *n >= 0 && *n <= math.MaxInt32 {
 		r.Concurrency = int(*n)
 	}
-	if f := find(g.Rate); f.ok && f.v > 0 && finite(f.v) {
-		r.Rate = f.v
-	}
-	if f := find(g.Duration); f.ok {
-		if v, ok := f.inUnit(cmp.Or(g.DurationIn, "s"), "s"); ok {
-			r.DurationS = &v
-		}
+	if v, ok := find(g.Duration).inUnit(cmp.Or(g.DurationIn, "s"), "s"); ok {
+		r.DurationS = &v
 	}
 	r.Requested, r.Completed = whole(find, g.Requested), whole(find, g.Completed)
 	r.Failed, r.InputTokens, r.OutputTokens = whole(find, g.Failed), whole(find, g.InputTok), whole(find, g.OutputTok)
@@ -233,24 +226,20 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 
 // take adds the metric to a result.
 func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
-	m, ok := t.Resolve(gm.Metric)
-	if !ok {
-		r.spoil(r.Line, "metric %q is not defined", gm.Metric)
-		return
-	}
+	m, defined := t.Resolve(gm.Metric)
 	f := find(gm.At)
-	if !f.ok {
-		if !gm.Optional {
-			r.spoil(r.Line, "%s: there is nothing at %s", m.Name, gm.At)
-		}
-		return
-	}
-	v, ok := f.inUnit(cmp.Or(find(gm.UnitAt).text, gm.Unit, m.Unit), m.Unit)
-	if !ok {
+	v, number := f.inUnit(cmp.Or(find(gm.UnitAt).text, gm.Unit, m.Unit), m.Unit)
+	switch {
+	case !defined:
+		r.spoil(r.Line, "metric %q is not defined", gm.Metric)
+	case !f.ok && gm.Optional:
+	case !f.ok:
+		r.spoil(r.Line, "%s: there is nothing at %s", m.Name, gm.At)
+	case !number:
 		r.spoil(f.line, "%s at %s is %q, not a number", m.Name, gm.At, f.text)
-		return
+	default:
+		r.Add(m, v, f.line)
 	}
-	r.Add(m, v, f.line)
 }
 
 // inUnit expresses the value in a unit. A value that is no number may carry its own unit: 205.00us.
@@ -269,23 +258,30 @@ func (f found) inUnit(from, to string) (float64, bool) {
 }
 
 // first finds the first of several places that there is.
-func (find lookup) first(at string) (f found) {
+func (find lookup) first(at string) found {
 	for place := range strings.SplitSeq(at, " | ") {
-		if place != "" && !f.ok {
-			f = find(place)
+		if f := find(place); f.ok && place != "" {
+			return f
 		}
 	}
-	return f
+	return found{v: math.NaN()}
 }
 
 // whole is a count at a place, nil = none.
 func whole(find lookup, at string) *int64 {
-	f := find(at)
-	if !f.ok || !(math.Abs(f.v) <= 1<<53) || f.v != math.Trunc(f.v) {
+	v := find(at).v
+	if !(math.Abs(v) <= 1<<53) || v != math.Trunc(v) {
 		return nil
 	}
-	n := int64(f.v)
-	return &n
+	return new(int64(v))
+}
+
+// rate is a number of requests per second; 0 = the client sends them as fast as it can (inf), or does not say.
+func rate(v float64) float64 {
+	if v > 0 && finite(v) {
+		return v
+	}
+	return 0
 }
 
 // gives lists what the outputs tell beside metrics.

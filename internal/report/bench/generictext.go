@@ -130,7 +130,7 @@ func (p *textPoints) close() {
 	p.results = added(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) found {
 		g, ok := p.groups[at]
 		v, _ := parseNumber(g.text)
-		if at == p.g.Failed {
+		if ok && at == p.g.Failed {
 			v = g.sum
 		}
 		return found{v, g.text, g.line, ok}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"math"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
@@ -56,9 +55,8 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	if v, ok := d.Number("/duration"); ok {
 		r.DurationS = &v
 	}
-	if v, ok := d.Number("/request_rate"); ok && v > 0 && !math.IsInf(v, 0) {
-		r.Rate = v
-	}
+	v, _ := d.Number("/request_rate")
+	r.Rate = rate(v)
 	if r.Rate == 0 {
 		r.ColdStart = coldStart(d, r.Concurrency)
 	}

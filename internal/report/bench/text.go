@@ -114,9 +114,9 @@ func (t *servingTable) between(text []byte, number int) {
 		_, value, _ := bytes.Cut(text, []byte("request concurrency:"))
 		t.args.Concurrency = cmp.Or(small(bytes.TrimSpace(value)), t.args.Concurrency)
 	case bytes.Contains(text, []byte("Traffic request rate:")):
-		if _, value, ok := labelled(starts(text)[0]); ok {
-			t.args.Rate = requestRate(value)
-		}
+		_, value, _ := labelled(starts(text)[0])
+		v, _ := parseNumber(value)
+		t.args.Rate = rate(v)
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
 		bytes.Contains(text, []byte("User throughput (tok/s):")),
 		bytes.Contains(text, []byte("Time Breakdown ")): // the test appends them behind the client's table
@@ -174,9 +174,10 @@ func labelled(text []byte) (label, value string, ok bool) {
 
 // count takes the lines of a table that are not metrics.
 func (r *Result) count(label, value string, number int) bool {
+	v, _ := parseNumber(value)
 	switch label {
 	case "traffic request rate", "request rate configured (rps)":
-		r.Rate = requestRate(value)
+		r.Rate = rate(v)
 		return true
 	case "maximum request concurrency", "max request concurrency":
 		r.Concurrency = cmp.Or(small([]byte(value)), r.Concurrency)
@@ -189,7 +190,6 @@ func (r *Result) count(label, value string, number int) bool {
 	if counter == nil && label != "benchmark duration (s)" {
 		return false
 	}
-	v, _ := parseNumber(value)
 	switch {
 	case !finite(v):
 		r.spoil(number, noNumber, label, value)
@@ -201,14 +201,6 @@ func (r *Result) count(label, value string, number int) bool {
 		*counter = Larger(*counter, &n)
 	}
 	return true
-}
-
-// requestRate is a rate as the clients print it; inf is none.
-func requestRate(value string) float64 {
-	if v, _ := parseNumber(value); v > 0 && finite(v) {
-		return v
-	}
-	return 0
 }
 
 const noNumber = "%s is %q, not a number"

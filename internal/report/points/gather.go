@@ -36,6 +36,26 @@ type Reader struct {
 	DiscardFirst bool      // a client that repeats a point warms up with the first run
 }
 
+// ColdStart is what becomes of a measurement whose first requests waited for something that the others did not: kernels
+// that were compiled, caches that were filled.
+type ColdStart string
+
+// What can become of it.
+const (
+	ColdStartTell    ColdStart = "tell" // a warning; the default
+	ColdStartInvalid ColdStart = "invalid"
+	ColdStartOff     ColdStart = "off"
+)
+
+// UnmarshalText reads the value of perf.cold_start.
+func (c *ColdStart) UnmarshalText(text []byte) error {
+	*c = ColdStart(text)
+	if !slices.Contains([]ColdStart{ColdStartTell, ColdStartInvalid, ColdStartOff}, *c) {
+		return fmt.Errorf("%q is none of tell, invalid and off", text)
+	}
+	return nil
+}
+
 // Only is the reader that knows the formats of one name alone.
 func (rd Reader) Only(name string) (_ Reader, err error) {
 	rd.Reader, err = rd.Reader.Only(name)
