@@ -2,7 +2,6 @@ package bench
 
 import (
 	_ "embed" // formats.yaml
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,23 +53,21 @@ var describedFormats = sync.OnceValue(func() []Format {
 
 // complete writes out what an entry abbreviates.
 func (d described) complete() described {
+	d.Metrics = slices.Clone(d.Metrics) // entries of one anchor share them
 	for _, f := range d.Stats {
 		for _, name := range f.Of {
 			ours, theirs, ok := strings.Cut(name, "=")
 			if !ok {
 				theirs = ours
 			}
-			m := GenericMetric{Metric: f.Family + "_" + ours + "_ms", Unit: f.Unit, UnitAt: f.UnitAt}
-			if f.Line == "" {
-				m.At = fmt.Sprintf(f.At, theirs)
-			} else {
-				m.At = f.Family + "_" + strings.ReplaceAll(ours, ".", "_")
-				d.Lines = append(d.Lines, fmt.Sprintf(f.Line, theirs)+"{"+m.At+"}")
+			at := strings.ReplaceAll(f.At, "%s", theirs)
+			if f.Line != "" {
+				at = f.Family + "_" + strings.ReplaceAll(ours, ".", "_")
+				d.Lines = append(d.Lines, strings.ReplaceAll(f.Line, "%s", theirs)+"{"+at+"}")
 			}
-			d.Metrics = append(d.Metrics, m)
+			d.Metrics = append(d.Metrics, GenericMetric{Metric: f.Family + "_" + ours + "_ms", At: at, Unit: f.Unit, UnitAt: f.UnitAt})
 		}
 	}
-	d.Metrics = slices.Clone(d.Metrics) // entries of one anchor share them
 	for i := range d.Metrics {
 		m := &d.Metrics[i] // versions and modes of a client leave metrics out
 		m.Optional = !slices.Contains(d.Must, m.Metric)

@@ -10,32 +10,44 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Lacking says, before anything runs, which keys the user's own formats leave out
-// that a plan's points need, and what the outputs of its roles' clients do not tell: their
-// results would never count.
+// uncounted says that no result would count, and the other way out.
+const uncounted = "%s does not say how many requests succeeded, so that no result would count: leave requests out of expect, or %s"
+
+// Lacking says, before anything runs, which keys the user's own formats leave out that a plan's points need, and what
+// the outputs of its roles' clients do not tell: their results would never count. Readers of which no format says how
+// many requests succeeded are refused with the config, see Reader.Check.
 func Lacking(p rundir.Plan, formats []Generic) (warnings []string) {
-	want, requests := p.Expected, 0
-	loads := map[string]bool{}
-	for _, p := range want.Points {
+	warn := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(warnings, text) {
+			warnings = append(warnings, text)
+		}
+	}
+	requests, loads := 0, map[string]bool{}
+	for _, p := range p.Expected.Points {
 		requests = max(requests, p.Requests)
 		loads[p.Load()] = true
 	}
 	for _, g := range formats {
-		lack := func(key, format string, n int) {
-			warnings = append(warnings, fmt.Sprintf("perf.readers %s: %s is missing: "+format, g.label(), key, n))
-		}
 		if requests > 0 && g.Completed == "" {
-			lack("completed", "%d requests are planned, and a result that does not say how many succeeded never counts", requests)
+			warn("perf.readers %s: completed is missing: %d requests are planned, and a result that does not say how many succeeded never counts", g.label(), requests)
 		}
 		if len(loads) > 1 && g.Concurrency == "" && g.Rate == "" {
-			lack("concurrency", "%d loads are planned, and a result does not say which one it is of", len(loads))
+			warn("perf.readers %s: concurrency is missing: %d loads are planned, and a result does not say which one it is of", g.label(), len(loads))
 		}
 	}
 	outputs := outputsOf(p, formats)
-	if requests > 0 {
-		warnings = append(warnings, uncounted(outputs)...)
+	for _, o := range outputs {
+		if requests > 0 && o.option != "" && !o.of[0].counts() {
+			warn(uncounted, o.of[0].Name, o.option+" out of the command")
+		}
 	}
-	return append(warnings, unmeasured(want.Metrics, outputs)...)
+	gives, readers, all := measured(outputs)
+	for _, name := range p.Expected.Metrics {
+		if all && !slices.Contains(gives, canonical(name)) {
+			warn("expect.metrics: no result of %s has %s, so that none would count; there are %s", strings.Join(readers, ", "), name, strings.Join(gives, ", "))
+		}
+	}
+	return warnings
 }
 
 // output is a file's entry in a role's plan, and the formats that it may be of.
@@ -46,8 +58,7 @@ type output struct {
 }
 
 // outputsOf are those that a plan names.
-func outputsOf(p rundir.Plan, own []Generic) []output {
-	var out []output
+func outputsOf(p rundir.Plan, own []Generic) (out []output) {
 	for _, b := range p.Builds {
 		for _, r := range b.Roles {
 			for _, f := range r.Bench {
@@ -75,46 +86,19 @@ func (o output) by(command string) output {
 	return o
 }
 
-// uncounted says which options of clients leave out how many requests succeeded. Readers of which no format says it are
-// refused with the config, see Reader.Check.
-func uncounted(outputs []output) []string {
-	var out []string
+// measured are the metrics that the outputs have, and their readers; all: nothing else can be in them.
+func measured(outputs []output) (metrics, readers []string, all bool) {
+	all = len(outputs) > 0
 	for _, o := range outputs {
-		if o.option != "" && !o.of[0].counts() {
-			out = append(out, fmt.Sprintf("%s does not say how many requests succeeded, so that no result would count: leave requests out of expect, "+
-				"or %s out of the command", o.of[0].Name, o.option))
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// unmeasured says which metrics are expected that none of the outputs has, where all is known that is in them.
-func unmeasured(metrics []string, outputs []output) []string {
-	var gives, readers []string
-	for _, o := range outputs {
-		if o.reader == "" {
-			return nil
-		}
-		for _, f := range o.of {
-			if f.Metrics == nil {
-				return nil
-			}
-			gives = append(gives, f.Metrics...)
-		}
 		readers = append(readers, o.reader)
+		for _, f := range o.of {
+			metrics = append(metrics, f.Metrics...)
+			all = all && o.reader != "" && f.Metrics != nil
+		}
 	}
 	slices.Sort(readers)
-	slices.Sort(gives)
-	gives = slices.Compact(gives)
-	var out []string
-	for _, name := range metrics {
-		if len(outputs) > 0 && !slices.Contains(gives, canonical(name)) {
-			out = append(out, fmt.Sprintf("expect.metrics: no result of %s has %s, so that none would count; there are %s",
-				strings.Join(slices.Compact(readers), ", "), name, strings.Join(gives, ", ")))
-		}
-	}
-	return out
+	slices.Sort(metrics)
+	return slices.Compact(metrics), slices.Compact(readers), all
 }
 
 // names are the metrics that a format has.

@@ -160,8 +160,7 @@ func (rd Reader) Check(name string, requests bool) error {
 	if err != nil || !requests || slices.ContainsFunc(only.formats(), Format.counts) {
 		return err
 	}
-	return fmt.Errorf("%s does not say how many requests succeeded, so that no result would count: leave requests out of expect, "+
-		"or give an own format of perf.readers completed", name)
+	return fmt.Errorf(uncounted, name, "give an own format of perf.readers completed")
 }
 
 // counts reports whether the outputs say how many requests succeeded.
