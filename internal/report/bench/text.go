@@ -51,8 +51,8 @@ type servingTable struct {
 	metrics metric.Table
 	file    string
 	results []Result
-	open    bool         // the table of the last one is being read
-	args    rundir.Point // said before a table, for the next one
+	open    bool   // the table of the last one is being read
+	next    Result // what is said before its table
 }
 
 // failure matches what the clients print where requests failed.
@@ -69,7 +69,7 @@ func (t *servingTable) Line(text []byte, number int) {
 	case failed != nil && r != nil:
 		r.spoil(number, "the client says %s", failed)
 	case t.open:
-		t.tableLine(r, text, number)
+		t.statement(r, text, number)
 	default:
 		t.between(text, number)
 	}
@@ -83,11 +83,12 @@ func (t *servingTable) End() []Result {
 
 // begin opens a table.
 func (t *servingTable) begin(number int) {
-	r := Result{Format: FormatServingText, File: t.file, Line: number, Point: t.args}
-	if n := int64(r.Requests); n > 0 {
-		r.Requested, r.Requests = &n, 0
+	r := t.next
+	r.Format, r.File, r.Line = FormatServingText, t.file, number
+	if r.Requests > 0 {
+		r.Requested, r.Requests = new(int64(r.Requests)), 0
 	}
-	t.results, t.open, t.args = added(t.results, r), true, rundir.Point{}
+	t.results, t.open, t.next = added(t.results, r), true, Result{}
 }
 
 // cut spoils a table that is still open.
@@ -109,23 +110,16 @@ func (t *servingTable) latest() *Result {
 func (t *servingTable) between(text []byte, number int) {
 	switch {
 	case bytes.Contains(text, []byte("Namespace(")):
-		t.args = parseNamespace(text)
-	case bytes.Contains(text, []byte("aximum request concurrency:")):
-		_, value, _ := bytes.Cut(text, []byte("request concurrency:"))
-		t.args.Concurrency = cmp.Or(small(bytes.TrimSpace(value)), t.args.Concurrency)
-	case bytes.Contains(text, []byte("Traffic request rate:")):
-		_, value, _ := labelled(starts(text)[0])
-		v, _ := parseNumber(value)
-		t.args.Rate = rate(v)
+		t.next.Point = parseNamespace(text)
+	case bytes.Contains(text, []byte("aximum request concurrency:")), bytes.Contains(text, []byte("Traffic request rate:")):
+		t.statement(&t.next, text, number)
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
 		bytes.Contains(text, []byte("User throughput (tok/s):")),
 		bytes.Contains(text, []byte("Time Breakdown ")): // the test appends them behind the client's table
 		if len(t.results) == 0 {
 			t.results = append(t.results, Result{Format: FormatServingText, File: t.file, Line: number})
 		}
-		if label, value, ok := labelled(text); ok {
-			t.sample(t.latest(), label, value, number)
-		}
+		t.statement(t.latest(), text, number)
 	case bytes.Contains(text, []byte("Benchmark with concurrency ")): // comes after the table
 		if g, r := done.FindSubmatch(text), t.latest(); g != nil && r != nil && r.Concurrency == 0 {
 			r.Concurrency = small(g[1])
@@ -133,14 +127,14 @@ func (t *servingTable) between(text []byte, number int) {
 	}
 }
 
-// tableLine looks at a line inside a table.
-func (t *servingTable) tableLine(r *Result, text []byte, number int) {
+// statement takes what a line says of r; the closing line of a table says that it is whole.
+func (t *servingTable) statement(r *Result, text []byte, number int) {
 	for _, candidate := range starts(text) {
 		if len(candidate) >= 20 && bytes.Trim(candidate, "=") == nil {
 			t.open = false
 			return
 		}
-		if label, value, ok := labelled(candidate); ok && (r.count(label, value, number) || t.sample(r, label, value, number)) {
+		if label, value, ok := labelled(candidate); ok && t.take(r, label, value, number) {
 			return
 		}
 	}
@@ -172,49 +166,31 @@ func labelled(text []byte) (label, value string, ok bool) {
 	return strings.ToLower(string(bytes.Join(bytes.Fields(text[:i]), []byte(" ")))), string(fields[0]), true
 }
 
-// count takes the lines of a table that are not metrics.
-func (r *Result) count(label, value string, number int) bool {
-	v, _ := parseNumber(value)
-	switch label {
-	case "traffic request rate", "request rate configured (rps)":
-		r.Rate = rate(v)
-		return true
-	case "maximum request concurrency", "max request concurrency":
-		r.Concurrency = cmp.Or(small([]byte(value)), r.Concurrency)
-		return true
-	}
+// take adds what is said under a label, and reports whether that is known.
+func (t *servingTable) take(r *Result, label, value string, line int) bool {
 	counter := map[string]**int64{
 		"total requests": &r.Requested, "successful requests": &r.Completed, "failed requests": &r.Failed, "total failed requests": &r.Failed,
 		"total input tokens": &r.InputTokens, "total generated tokens": &r.OutputTokens,
 	}[label]
-	if counter == nil && label != "benchmark duration (s)" {
-		return false
-	}
+	duration := label == "benchmark duration (s)"
+	m, known := t.metricOf(label)
+	v, number := parseNumber(value)
 	switch {
-	case !finite(v):
-		r.spoil(number, noNumber, label, value)
-	case counter == nil:
-		r.DurationS = &v
-	default:
-		// The larger of two statements about the number of requests is the one that a shortfall must not hide behind.
-		n := int64(v)
-		*counter = Larger(*counter, &n)
-	}
-	return true
-}
-
-const noNumber = "%s is %q, not a number"
-
-// sample takes a line of a table that is a metric.
-func (t *servingTable) sample(r *Result, label, value string, number int) bool {
-	m, ok := t.metricOf(label)
-	if !ok {
+	case label == "traffic request rate", label == "request rate configured (rps)":
+		r.Rate = rate(v)
+	case label == "maximum request concurrency", label == "max request concurrency":
+		r.Concurrency = cmp.Or(small([]byte(value)), r.Concurrency)
+	case counter == nil && !duration && !known:
 		return false
-	}
-	if v, ok := parseNumber(value); ok {
-		r.Add(m, v, number) // it knows what is to be made of nan
-	} else {
-		r.spoil(number, noNumber, label, value)
+	case !number, (counter != nil || duration) && !finite(v):
+		r.spoil(line, "%s is %q, not a number", label, value)
+	case duration:
+		r.DurationS = &v
+	case counter != nil:
+		// The larger of two statements about the number of requests is the one that a shortfall must not hide behind.
+		*counter = Larger(*counter, new(int64(v)))
+	default:
+		r.Add(m, v, line) // it knows what is to be made of nan
 	}
 	return true
 }
