@@ -73,12 +73,7 @@ const (
 // in their own paths are followed. See GatherTree.
 func (rd Reader) Gather(paths ...string) (Found, error) {
 	g := gatherer{rd: rd}
-	for _, path := range paths {
-		if err := g.named(path); err != nil {
-			return g.found, err
-		}
-	}
-	return g.result(), nil
+	return g.all(paths, g.named)
 }
 
 // GatherTree reads all benchmark outputs among the files and below the directories of the tree. A link, pipe or device
@@ -89,12 +84,7 @@ func (rd Reader) Gather(paths ...string) (Found, error) {
 // bench.Problem. Broken files are Problems, and what could be read of them counts.
 func (rd Reader) GatherTree(tree *rundir.Tree, links map[string]string, paths ...string) (Found, error) {
 	g := gatherer{rd: rd, tree: tree, links: links}
-	for _, path := range paths {
-		if err := g.walk(path); err != nil {
-			return g.found, err
-		}
-	}
-	return g.result(), nil
+	return g.all(paths, g.walk)
 }
 
 // gatherer collects what Gather finds.
@@ -106,8 +96,13 @@ type gatherer struct {
 	count int
 }
 
-// result combines what was found, and reports what was looked for if that is nothing.
-func (g *gatherer) result() Found {
+// all combines what each finds, and reports what was looked for if that is nothing.
+func (g *gatherer) all(paths []string, each func(path string) error) (Found, error) {
+	for _, path := range paths {
+		if err := each(path); err != nil {
+			return g.found, err
+		}
+	}
 	f := g.found
 	f.Results = Combine(f.Results)
 	if g.rd.DiscardFirst {
@@ -126,7 +121,7 @@ func (g *gatherer) result() Found {
 	if len(f.Results)+len(f.Problems) == 0 && len(f.Ignored) > 0 {
 		f.Nothing = []bench.Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", bench.ErrUnrecognised, len(f.Ignored), g.rd.lookedFor())}}
 	}
-	return f
+	return f, nil
 }
 
 // named reads what a person named, in a tree of its own.
@@ -209,8 +204,7 @@ func (g *gatherer) file(path string, named bool) {
 // open opens a regular file, or the one that a known link stands for.
 func (g *gatherer) open(path string) (*os.File, error) {
 	f, err := g.tree.Open(path)
-	var node *rundir.NodeError
-	if errors.As(err, &node) && node.Is == rundir.NodeLink && g.links[path] != "" {
+	if node, ok := errors.AsType[*rundir.NodeError](err); ok && node.Is == rundir.NodeLink && g.links[path] != "" {
 		f, err = g.tree.Open(g.links[path])
 	}
 	if err != nil {
@@ -228,13 +222,14 @@ func (g *gatherer) open(path string) (*os.File, error) {
 
 func (g *gatherer) problem(path string, err error) {
 	p := bench.ProblemOf(path, err)
-	var node *rundir.NodeError
-	switch {
-	case errors.As(err, &node) && node.Is == rundir.NodeLink: // as a run directory has them in by-case/
-		p.Text = fmt.Sprintf("is %s, not %s, and was not read: give what it leads to by its own path", node.Is, node.Want)
-	case errors.As(err, &node):
-		p.Text = fmt.Sprintf("is %s, not %s, and was not read: write the benchmark's output to a regular file", node.Is, node.Want)
-	case errors.Is(err, bench.ErrUnrecognised):
+	if node, ok := errors.AsType[*rundir.NodeError](err); ok {
+		mend := "write the benchmark's output to a regular file"
+		if node.Is == rundir.NodeLink { // as a run directory has them in by-case/
+			mend = "give what it leads to by its own path"
+		}
+		p.Text = fmt.Sprintf("is %s, not %s, and was not read: %s", node.Is, node.Want, mend)
+	}
+	if errors.Is(err, bench.ErrUnrecognised) {
 		p.Text += g.rd.lookedFor()
 	}
 	g.found.Problems = append(g.found.Problems, p)
