@@ -63,7 +63,7 @@ func (d described) complete() described {
 			at := strings.ReplaceAll(f.At, "%s", theirs)
 			if f.Line != "" {
 				at = f.Family + "_" + strings.ReplaceAll(ours, ".", "_")
-				d.Lines = append(d.Lines, strings.ReplaceAll(f.Line, "%s", theirs)+"{"+at+"}")
+				d.Lines = append(d.Lines, regexp.MustCompile(strings.ReplaceAll(f.Line, "%s", theirs)+"{"+at+"}"))
 			}
 			d.Metrics = append(d.Metrics, GenericMetric{Metric: f.Family + "_" + ours + "_ms", At: at, Unit: f.Unit, UnitAt: f.UnitAt})
 		}
@@ -73,7 +73,9 @@ func (d described) complete() described {
 		m.Optional = !slices.Contains(d.Must, m.Metric)
 	}
 	d.noneFailed = d.NoneFailed
-	d.Begins = numbers(d.Begins)
+	if d.Begins != nil {
+		d.Begins = numbers(d.Begins)
+	}
 	for i := range d.Lines {
 		d.Lines[i] = numbers(d.Lines[i])
 	}
@@ -81,29 +83,25 @@ func (d described) complete() described {
 }
 
 // numbers writes out the numbers of an expression.
-func numbers(expression string) string {
-	return regexp.MustCompile(`\{([a-z]\w*)\}`).ReplaceAllString(expression, "(?P<$1>[0-9.]+(?:[eE][+-]?[0-9]+)?)")
+func numbers(short *regexp.Regexp) *regexp.Regexp {
+	return regexp.MustCompile(regexp.MustCompile(`\{([a-z]\w*)\}`).ReplaceAllString(short.String(), "(?P<$1>[0-9.]+(?:[eE][+-]?[0-9]+)?)"))
 }
 
 // format makes a format of the description, which must be right: a test reads every one.
 func (d described) format() Format {
 	reader := d.ID[:max(0, strings.LastIndexByte(d.ID, '-'))] // redis-benchmark of redis-benchmark-csv
 	f := Format{Name: d.Name, Readers: []string{reader}, Marks: slices.Concat(d.Marks, d.Hints), Gives: d.gives(), Metrics: d.names()}
-	if d.Format != "text" {
-		f.JSON = func(t metric.Table, doc jsondoc.Document, file string) []Result {
-			if slices.ContainsFunc(d.Marks, func(p string) bool { return !doc.Has(p) }) {
-				return nil
-			}
-			return d.points(t, doc, d.ID, file)
+	if d.Format == "text" {
+		f.Lines = func(t metric.Table, file string) LineReader {
+			return &textPoints{format: d.ID, g: d.Generic, metrics: t, file: file}
 		}
 		return f
 	}
-	e, err := d.expressions()
-	if err != nil {
-		panic(err) // unreachable in a released binary: a test builds them all
-	}
-	f.Lines = func(t metric.Table, file string) LineReader {
-		return &textPoints{format: d.ID, g: d.Generic, e: e, metrics: t, file: file}
+	f.JSON = func(t metric.Table, doc jsondoc.Document, file string) []Result {
+		if slices.ContainsFunc(d.Marks, func(p string) bool { return !doc.Has(p) }) {
+			return nil
+		}
+		return d.points(t, doc, d.ID, file)
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,14 +22,14 @@ import (
 // A place in JSON is a JSON Pointer (/summary/latency/p99) or the same with dots (summary.latency.p99); in CSV it is
 // the name of a column, in text that of a group of an expression. " | " between places means the first that is there.
 type Generic struct {
-	Name    string          `yaml:"name"`                        // of the format, for messages
-	Files   string          `yaml:"files"`                       // glob on the base name of a file: mybench_*.json
-	Format  string          `yaml:"format" enum:"json,csv,text"` // json, csv or text; default: by the file's suffix
-	Items   string          `yaml:"items"`                       // JSON: place of the list whose elements are the points
-	Title   string          `yaml:"title"`                       // text: expression of a line before that one; the last that matched counts
-	Begins  string          `yaml:"begins"`                      // text: expression of the line that begins a point
-	Lines   []string        `yaml:"lines"`                       // text: expressions of the lines behind it that count
-	Metrics []GenericMetric `yaml:"metrics"`
+	Name    string           `yaml:"name"`                        // of the format, for messages
+	Files   string           `yaml:"files"`                       // glob on the base name of a file: mybench_*.json
+	Format  string           `yaml:"format" enum:"json,csv,text"` // json, csv or text; default: by the file's suffix
+	Items   string           `yaml:"items"`                       // JSON: place of the list whose elements are the points
+	Title   *regexp.Regexp   `yaml:"title"`                       // text: of a line before that one; the last that matched counts
+	Begins  *regexp.Regexp   `yaml:"begins"`                      // text: of the line that begins a point
+	Lines   []*regexp.Regexp `yaml:"lines"`                       // text: of the lines behind it that count
+	Metrics []GenericMetric  `yaml:"metrics"`
 
 	Point       string `yaml:"point"` // places, all optional
 	Concurrency string `yaml:"concurrency"`
@@ -136,9 +137,7 @@ func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) (results 
 		})
 	case g.Format == "text":
 		p := textPoints{format: "generic-text", g: g, metrics: rd.Metrics, file: file}
-		if p.e, err = g.expressions(); err == nil {
-			err = eachLine(br, func(text []byte, number int, _ bool) { p.Line(text, number) })
-		}
+		err = eachLine(br, func(text []byte, number int, _ bool) { p.Line(text, number) })
 		results = p.End()
 	default:
 		_, err = jsondoc.Read(br, func(string) int { return jsonList }, func(d jsondoc.Document) {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,11 +9,12 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 func TestOwnFormatsThatMeanNothing(t *testing.T) {
 	t.Parallel()
-	good := GenericMetric{Metric: "ttft_median_ms", At: "a"}
+	good, re := GenericMetric{Metric: "ttft_median_ms", At: "a"}, regexp.MustCompile
 	for want, g := range map[string]Generic{
 		`"x": metric "speed": unit is missing`:                               {Name: "x", Files: "*.json", Metrics: []GenericMetric{{Metric: "speed", At: "a", Better: "higher"}}},
 		`"x": metric "speed": direction is missing`:                          {Name: "x", Files: "*.json", Metrics: []GenericMetric{{Metric: "speed", At: "a", Unit: "ms"}}},
@@ -24,16 +26,23 @@ func TestOwnFormatsThatMeanNothing(t *testing.T) {
 		`#1: files: "" is not a file pattern`:                                {Metrics: []GenericMetric{good}},
 		`#1: files: "[" is not a file pattern`:                               {Files: "[", Metrics: []GenericMetric{good}},
 		`#1: begins is missing`:                                              {Files: "*.txt", Format: "text", Metrics: []GenericMetric{good}},
-		`#1: begins: error parsing regexp`:                                   {Files: "*.txt", Format: "text", Begins: "(", Metrics: []GenericMetric{good}},
-		`#1: lines[0]: error parsing regexp`:                                 {Files: "*.txt", Format: "text", Begins: "x", Lines: []string{"["}, Metrics: []GenericMetric{good}},
-		`no expression has a group (?P<a>…)`:                                 {Files: "*.txt", Format: "text", Begins: "x", Metrics: []GenericMetric{good}},
-		`#1: title, begins and lines are for format: text`:                   {Files: "*.json", Begins: "x", Metrics: []GenericMetric{good}},
+		`an empty expression matches every line`:                             {Files: "*.txt", Format: "text", Begins: re("x"), Lines: []*regexp.Regexp{nil}, Metrics: []GenericMetric{good}},
+		`no expression has a group (?P<a>…)`:                                 {Files: "*.txt", Format: "text", Begins: re("x"), Metrics: []GenericMetric{good}},
+		`#1: title, begins and lines are for format: text`:                   {Files: "*.json", Begins: re("x"), Metrics: []GenericMetric{good}},
 		`#1: duration_unit: cannot express "tok/s"`:                          {Files: "*.json", DurationIn: "tok/s", Metrics: []GenericMetric{good}},
 		`#1: format: "xml" is neither json nor csv nor text`:                 {Files: "*.xml", Format: "xml", Metrics: []GenericMetric{good}},
 	} {
 		_, err := Extend(metric.Default(), []Generic{g})
 		require.ErrorContains(t, err, want)
 	}
+}
+
+func TestExpressionsOfOwnFormats(t *testing.T) {
+	t.Parallel()
+	var g []Generic
+	err := strictyaml.Decode("x.yaml", []byte("- {begins: '(', lines: ['[']}\n"), &g)
+	require.ErrorContains(t, err, "begins: error parsing regexp")
+	require.ErrorContains(t, err, "lines[0]: error parsing regexp")
 }
 
 func TestOwnFormatFromYAML(t *testing.T) {

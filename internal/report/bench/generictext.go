@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -9,60 +10,36 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// expressions are a text format's, compiled.
-type expressions struct {
-	title, begins *regexp.Regexp
-	lines         []*regexp.Regexp
-	groups        []string // the names of all of them
-}
-
-func (g Generic) expressions() (e expressions, err error) {
-	compile := func(key, text string) *regexp.Regexp {
-		re, bad := regexp.Compile(text)
-		if bad != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", key, bad))
-			return nil
-		}
-		e.groups = append(e.groups, re.SubexpNames()...)
-		return re
-	}
-	e.begins = compile("begins", g.Begins)
-	if g.Title != "" {
-		e.title = compile("title", g.Title)
-	}
-	for i, line := range g.Lines {
-		e.lines = append(e.lines, compile(fmt.Sprintf("lines[%d]", i), line))
-	}
-	return e, err
-}
-
 // checkText reports what is wrong with the keys of a text format.
 func (g Generic) checkText() error {
 	switch {
-	case g.Format != "text" && (g.Title != "" || g.Begins != "" || len(g.Lines) > 0):
+	case g.Format != "text" && (g.Title != nil || g.Begins != nil || len(g.Lines) > 0):
 		return errors.New("title, begins and lines are for format: text")
 	case g.Format != "text":
 		return nil
-	case g.Begins == "":
+	case g.Begins == nil:
 		return errors.New("begins is missing: an expression of the line that begins a point")
 	}
-	e, err := g.expressions()
-	if err != nil {
-		return err
+	var groups []string
+	for _, re := range append(slices.Clone(g.Lines), g.Begins, cmp.Or(g.Title, g.Begins)) {
+		if re == nil || re.String() == "" {
+			return errors.New("title, begins and lines: an empty expression matches every line")
+		}
+		groups = append(groups, re.SubexpNames()...)
 	}
+	var problems []error
 	for _, m := range g.Metrics {
-		if m.At != "" && !slices.Contains(e.groups, m.At) {
-			err = errors.Join(err, fmt.Errorf("metric %q: at: no expression has a group (?P<%s>…)", m.Metric, m.At))
+		if m.At != "" && !slices.Contains(groups, m.At) {
+			problems = append(problems, fmt.Errorf("metric %q: at: no expression has a group (?P<%s>…)", m.Metric, m.At))
 		}
 	}
-	return err
+	return errors.Join(problems...)
 }
 
 // textPoints finds the points of a text format.
 type textPoints struct {
 	format  string
 	g       Generic
-	e       expressions
 	metrics metric.Table
 	file    string
 	results []Result
@@ -80,23 +57,23 @@ type group struct {
 
 // Line takes the next line of the stream.
 func (p *textPoints) Line(text []byte, number int) {
-	if m := p.e.begins.FindSubmatch(text); m != nil {
+	if m := p.g.Begins.FindSubmatch(text); m != nil {
 		p.close()
 		p.line = number
-		p.take(p.e.begins, m, number)
+		p.take(p.g.Begins, m, number)
 		return
 	}
-	if p.e.title != nil {
-		if m := p.e.title.FindSubmatch(text); m != nil {
+	if p.g.Title != nil {
+		if m := p.g.Title.FindSubmatch(text); m != nil {
 			p.close()
 			clear(p.groups)
-			p.take(p.e.title, m, number)
+			p.take(p.g.Title, m, number)
 		}
 	}
 	if p.line == 0 {
 		return
 	}
-	for _, re := range p.e.lines {
+	for _, re := range p.g.Lines {
 		if m := re.FindSubmatch(text); m != nil {
 			p.take(re, m, number)
 		}
