@@ -85,12 +85,10 @@ func Extend(t metric.Table, formats []Generic) (metric.Table, error) {
 			bad("metrics: none are listed")
 		}
 		for _, gm := range g.Metrics {
-			next, err := gm.extend(t)
-			if err != nil {
+			var err error
+			if t, err = gm.extend(t); err != nil {
 				bad("%w", err)
-				continue
 			}
-			t = next
 		}
 	}
 	return t, errors.Join(problems...)
@@ -101,24 +99,20 @@ func (g Generic) label() string { return strconv.Quote(cmp.Or(g.Name, g.Files)) 
 
 // extend defines the metric if it is new.
 func (gm GenericMetric) extend(t metric.Table) (metric.Table, error) {
-	if gm.At == "" {
-		return t, fmt.Errorf("metric %q: at is missing: the place of its value", gm.Metric)
-	}
 	better, ok := metric.ParseDirection(gm.Better)
-	if gm.Better != "" && !ok {
-		return t, fmt.Errorf("metric %q: better: %q is neither higher nor lower", gm.Metric, gm.Better)
-	}
 	m, known := t.Resolve(gm.Metric)
-	if !known {
+	_, unit := metric.Convert(1, cmp.Or(gm.Unit, m.Unit), m.Unit)
+	switch {
+	case gm.At == "":
+		return t, fmt.Errorf("metric %q: at is missing: the place of its value", gm.Metric)
+	case gm.Better != "" && !ok:
+		return t, fmt.Errorf("metric %q: better: %q is neither higher nor lower", gm.Metric, gm.Better)
+	case !known:
 		return t.With(metric.Metric{Name: gm.Metric, Unit: gm.Unit, Better: better, Gate: gm.Gate, MinEffect: cmp.Or(gm.MinEffect, 0.02)})
-	}
-	if gm.Better != "" && better != m.Better {
+	case gm.Better != "" && better != m.Better:
 		return t, fmt.Errorf("metric %q: better: %s contradicts %s, where %s is better", gm.Metric, gm.Better, m.Name, m.Better)
-	}
-	if gm.Unit != "" {
-		if _, err := metric.Convert(1, gm.Unit, m.Unit); err != nil {
-			return t, fmt.Errorf("metric %q: unit: %w", gm.Metric, err)
-		}
+	case unit != nil:
+		return t, fmt.Errorf("metric %q: unit: %w", gm.Metric, unit)
 	}
 	return t, nil
 }
