@@ -115,7 +115,7 @@ $(BIN)/golangci-lint: Makefile
 faults: setup ## the whole fault matrix on a real Slurm, the driver under random kills, an aborted build; idle machine, under 40 minutes
 	table=$$(mktemp); trap 'cat "$$table"; rm -f "$$table"' EXIT; \
 	  CI_DISAGG_FAULTS=all CI_DISAGG_FAULTS_TABLE=$$table go test -count=1 -timeout 40m -parallel 4 -run '^TestFaultMatrix$$' ./cmd/ci-disagg/faults
-	CI_DISAGG_FAULTS=all go test -count=1 -timeout 30m ./internal/launch/drive
+	CI_DISAGG_FAULTS=all go test -count=1 -timeout 30m ./internal/launch/drive ./internal/launch/script
 	CI_DISAGG_FAULTS=all go test -count=1 -timeout 10m -run '^(TestJenkinsAbort|TestRegressionOfAHotCard)$$' ./cmd/ci-disagg/e2e
 
 .PHONY: bench-faults

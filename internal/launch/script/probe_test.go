@@ -21,6 +21,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
@@ -202,8 +203,24 @@ func write(t *testing.T, p rundir.Plan, prof script.Profile, a script.Attempt) s
 	return a.Dir
 }
 
+// some are the plans of few tasks, and of the others the one of most roles and the one of most nodes.
+func some(all []rundir.Plan) []rundir.Plan {
+	tasks := func(p rundir.Plan) (n int) {
+		for _, r := range p.Roles() {
+			n += r.Tasks()
+		}
+		return n
+	}
+	roles := slices.MaxFunc(all, func(a, b rundir.Plan) int { return len(a.Roles()) - len(b.Roles()) })
+	nodes := slices.MaxFunc(all, func(a, b rundir.Plan) int { return a.Nodes - b.Nodes })
+	return slices.DeleteFunc(all, func(p rundir.Plan) bool {
+		return tasks(p) > 20 && p.Case.ID != roles.Case.ID && p.Case.ID != nodes.Case.ID
+	})
+}
+
 // TestEveryConfigOnARealCluster runs each config with a probe as pytest: hosts,
 // ranks, GPUs, arguments and environment of every task are what plan.json says.
+// Without CI_DISAGG_FAULTS=all (make faults) only some.
 func TestEveryConfigOnARealCluster(t *testing.T) {
 	bin := tools(t)
 	prof := script.Profile{Comment: `exempt="yes" {owner} it's # a \ comment`, Signal: "TERM@60", Env: map[string]string{"FROM_PROFILE": awkward}}
@@ -211,7 +228,7 @@ func TestEveryConfigOnARealCluster(t *testing.T) {
 		name, id, dir string
 		plan          rundir.Plan
 	}
-	var jobs []job
+	var plans []rundir.Plan
 	for folder, prefix := range map[string]string{"disaggregated": "disagg_upload-", "aggregated": "aggr_upload-", "synthetic": ""} {
 		files, err := filepath.Glob(absConfigs(t, folder) + "/*.yaml")
 		require.NoError(t, err)
@@ -222,15 +239,18 @@ func TestEveryConfigOnARealCluster(t *testing.T) {
 		if folder == "synthetic" {
 			ids = []string{"disagg-gen_only-six_gpus", "disagg-e2e-context_parallel", "disagg-gen_only_no_context", "disagg-quoting", "aggr-ctx_only-six_gpus", "aggr-agg_two_sizes-big-tp8"}
 		}
-		for _, p := range planFor(t, bin, folder, prof, ids...) {
-			jobs = append(jobs, job{name: p.Case.ID, plan: p})
-		}
+		plans = append(plans, planFor(t, bin, folder, prof, ids...)...)
 	}
-	for i := range jobs {
-		j := &jobs[i]
-		j.dir = write(t, j.plan, prof, script.Attempt{JobName: fmt.Sprintf("probe-%d", i), Owner: "build-7", AgentPath: bin + "/ci-disagg"})
+	if !runtest.All() {
+		plans = some(plans)
+	}
+	var jobs []job
+	for i, p := range plans {
+		j := job{name: p.Case.ID, plan: p}
+		j.dir = write(t, p, prof, script.Attempt{JobName: fmt.Sprintf("probe-%d", i), Owner: "build-7", AgentPath: bin + "/ci-disagg"})
 		j.id = cluster.Command(t, "sbatch", "--parsable", filepath.Join(j.dir, "job.sh"))
 		require.Regexp(t, `^\d+$`, j.id)
+		jobs = append(jobs, j)
 	}
 	require.Contains(t, cluster.Ask(t, "scontrol", "show", "job", jobs[0].id), `Comment=exempt="yes" build-7 it's # a \ comment`)
 	ended(t)
