@@ -188,19 +188,20 @@ func TestNext(t *testing.T) {
 // end.
 func TestDetachedLeavesALostSubmission(t *testing.T) {
 	t.Parallel()
-	for _, cancelled := range []bool{false, true} {
+	for _, c := range []struct{ cancelled, sacctFirst bool }{{}, {cancelled: true}, {sacctFirst: true}} {
+		cancelled := c.cancelled
 		told, p := "", newPlayer(t, 1, func(o *Options) { o.Detach = true })
 		lost := event{kind: evSearched, of: key{number: 1}, search: runs.Search{Over: true, Blind: true}, err: errors.New("squeue")}
 		p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
 		p.feed(event{kind: evSaved, at: after(0)})
 		p.feed(event{kind: evSubmitted, at: after(1), of: key{number: 1}, submitted: submit.Submitted{}, err: &slurm.AmbiguousError{Err: errors.New("x")}})
-		for _, s := range []float64{20, 500, 700} {
+		for _, s := range []float64{20, 50, 500, 700} {
 			require.False(t, p.s.over)
 			p.feed(event{kind: evTick, at: after(s)})
 			if cancelled {
 				p.feed(event{kind: evRequested, at: after(s), text: "enough"})
 			}
-			lost.at = after(s)
+			lost.at, lost.search.Blind = after(s), !c.sacctFirst || s > 20
 			for _, a := range p.feed(lost) {
 				if a.kind == doTell && a.update.Kind == Warning {
 					told = a.update.Text

@@ -125,7 +125,7 @@ type attempt struct {
 	told        string // Slurm's state and reason as last told
 	roles       map[string]string
 	searchSince time.Time // since when without an answer
-	searchBlind bool      // without one of squeue itself
+	blindSince  time.Time // since when without one of squeue itself
 	unchecked   bool      // just submitted, and not yet held against the cluster's limits
 	asking      bool      // a search, or a question of scontrol or sacct, is under way
 	askedAt     time.Time

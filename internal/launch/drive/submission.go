@@ -201,7 +201,7 @@ func (t caseTransition) search() {
 
 // longBlind reports whether squeue has long been silent while a job is looked for.
 func (t *transition) longBlind(c *caseState) bool {
-	return c.searchBlind && t.at.Sub(c.searchSince) > notReadyFor
+	return !c.blindSince.IsZero() && t.at.Sub(c.blindSince) > notReadyFor
 }
 
 // searched goes on with what a search has found.
@@ -233,15 +233,20 @@ func (t caseTransition) searched(s runs.Search, err error) {
 // there is a record it may have: then no other may be submitted in its place.
 func (t caseTransition) unanswered(s runs.Search, err error) {
 	c := t.c
-	if c.searchSince.IsZero() || c.searchBlind && !s.Blind {
-		c.searchSince, c.searchBlind = t.at, s.Blind
+	if c.searchSince.IsZero() || !s.Blind && t.longBlind(c) { // sacct has the time that it would have had before
+		c.searchSince = t.at
 	}
-	most := notReadyFor
+	if !s.Blind {
+		c.blindSince = time.Time{}
+	} else if c.blindSince.IsZero() {
+		c.blindSince = t.at
+	}
+	most, since := notReadyFor, c.searchSince
 	if s.Blind {
-		most = cmp.Or(t.bounds.Blind, outcome.Defaults().Blind)
+		most, since = cmp.Or(t.bounds.Blind, outcome.Defaults().Blind), c.blindSince
 	}
 	switch {
-	case t.at.Sub(c.searchSince) > most:
+	case t.at.Sub(since) > most:
 		t.doFor(t.i, action{kind: doCancel}) // should it exist after all
 		if s.Blind || s.Ran {
 			t.close(outcome.Unfound(fmt.Sprintf("for %v: %v", most, err), t.at))
