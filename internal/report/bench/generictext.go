@@ -57,43 +57,38 @@ type group struct {
 
 // Line takes the next line of the stream.
 func (p *textPoints) Line(text []byte, number int) {
-	if m := p.g.Begins.FindSubmatch(text); m != nil {
+	switch {
+	case p.g.Begins.Match(text):
 		p.close()
 		p.line = number
-		p.take(p.g.Begins, m, number)
-		return
-	}
-	if p.g.Title != nil {
-		if m := p.g.Title.FindSubmatch(text); m != nil {
-			p.close()
-			clear(p.groups)
-			p.take(p.g.Title, m, number)
-		}
-	}
-	if p.line == 0 {
-		return
-	}
-	for _, re := range p.g.Lines {
-		if m := re.FindSubmatch(text); m != nil {
-			p.take(re, m, number)
+		p.take(p.g.Begins, text, number)
+	case p.g.Title != nil && p.g.Title.Match(text):
+		p.close()
+		clear(p.groups)
+		p.take(p.g.Title, text, number)
+	case p.line > 0:
+		for _, re := range p.g.Lines {
+			p.take(re, text, number)
 		}
 	}
 }
 
-func (p *textPoints) take(re *regexp.Regexp, match [][]byte, number int) {
-	if p.groups == nil {
-		p.groups = map[string]group{}
-	}
-	for i, name := range re.SubexpNames() {
-		if name == "" || len(match[i]) == 0 {
+// take keeps what the groups of an expression match in a line.
+func (p *textPoints) take(re *regexp.Regexp, text []byte, number int) {
+	for i, match := range re.FindSubmatch(text) {
+		name := re.SubexpNames()[i]
+		if name == "" || len(match) == 0 {
 			continue
 		}
 		g, seen := p.groups[name]
 		if !seen {
-			g.text, g.line = string(match[i]), number
+			g.text, g.line = string(match), number
 		}
-		if v, ok := parseNumber(string(match[i])); ok {
+		if v, ok := parseNumber(string(match)); ok {
 			g.sum += v
+		}
+		if p.groups == nil {
+			p.groups = map[string]group{}
 		}
 		p.groups[name] = g
 	}

@@ -130,13 +130,13 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) (results []Result, err 
 	return results, err
 }
 
-// Known lists the names of all formats that are looked for.
-func (rd Reader) Known() []string {
+// LookedFor is what an unknown file was searched for.
+func (rd Reader) LookedFor() string {
 	var names []string
 	for _, f := range rd.formats() {
 		names = append(names, f.Name)
 	}
-	return names
+	return "; looked for " + strings.Join(names, ", ")
 }
 
 // formats are those that are looked for, the user's own first.

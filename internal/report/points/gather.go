@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
@@ -119,7 +118,7 @@ func (g *gatherer) all(paths []string, each func(path string) error) (Found, err
 		}
 	}
 	if len(f.Results)+len(f.Problems) == 0 && len(f.Ignored) > 0 {
-		f.Nothing = []bench.Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", bench.ErrUnrecognised, len(f.Ignored), g.rd.lookedFor())}}
+		f.Nothing = []bench.Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", bench.ErrUnrecognised, len(f.Ignored), g.rd.LookedFor())}}
 	}
 	return f, nil
 }
@@ -230,7 +229,7 @@ func (g *gatherer) problem(path string, err error) {
 		p.Text = fmt.Sprintf("is %s, not %s, and was not read: %s", node.Is, node.Want, mend)
 	}
 	if errors.Is(err, bench.ErrUnrecognised) {
-		p.Text += g.rd.lookedFor()
+		p.Text += g.rd.LookedFor()
 	}
 	g.found.Problems = append(g.found.Problems, p)
 }
@@ -248,6 +247,3 @@ func (rd Reader) logsSteps(path string) bool {
 		return ok
 	})
 }
-
-// lookedFor is what an unknown file was searched for.
-func (rd Reader) lookedFor() string { return "; looked for " + strings.Join(rd.Known(), ", ") }
