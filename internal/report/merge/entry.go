@@ -1,10 +1,11 @@
 package merge
 
 import (
-	"slices"
+	"iter"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
@@ -13,7 +14,6 @@ import (
 type entry struct {
 	source.Span
 	key    uint64 // hash of class and name: equal for the same test in a suite
-	time   time.Duration
 	part   uint32 // index into the merger's parts
 	status uint8  // rank
 	flags  uint16
@@ -24,13 +24,12 @@ const (
 	flagAsIs     uint16 = 1 << iota // its bytes can be copied
 	flagDead                        // folded into another one
 	flagMade                        // stands in no file: what others came to, or what is said about a file
+	flagBare                        // nothing names it
 	flagTeardown                    // an error in a teardown, as pytest writes it
 	flagText                        // has output, a result with a text, or reruns
 )
 
 func (e *entry) is(flag uint16) bool { return e.flags&flag != 0 }
-
-func (e *entry) red() bool { return e.outcome().Red() }
 
 // outcome is the status of an entry's rank.
 func (e *entry) outcome() junit.Status {
@@ -39,53 +38,34 @@ func (e *entry) outcome() junit.Status {
 
 // part is one suite element of a file: what it says of its cases.
 type part struct {
-	index    uint32 // into the merger's parts
-	file     *File
-	name     string // of the suite in the file
-	suite    *suite // of the report
-	bare     []int  // entries without any name
-	pytest   bool
-	complete bool
-	declared int // tests; -1 = it does not say
-	cases    int // of which pytest counts each; joined teardowns are taken off
-	names    int // different ones among them
-	down     int // errors in a teardown that stand for the whole test
-	start    time.Time
+	index   uint32 // into the merger's parts
+	file    *File
+	name    string // of the suite in the file
+	suite   *suite // of the report
+	first   int    // of its entries, in the suite
+	cases   int
+	down    bool // some are errors in a teardown
+	pytest  bool
+	reading fold.Reading
+	start   time.Time
 }
 
-// fromLast gives the cases from the last to the first, and which are red.
-func (p *part) fromLast(yield func(key uint64, red bool) bool) {
-	left := p.cases
-	for _, e := range slices.Backward(p.suite.entries) {
-		if e.part != p.index {
-			continue
-		}
-		if left--; left < 0 || !yield(e.key, e.red()) {
+// entries gives those of an open part.
+func (p *part) entries(yield func(*entry) bool) {
+	for i := p.first; i < len(p.suite.entries); i++ {
+		if e := &p.suite.entries[i]; e.part == p.index && !yield(e) {
 			return
 		}
 	}
 }
 
-// reading is what the cases of one name in a part are.
-type reading int
-
-const (
-	tests    reading = iota // runs that all count
-	attempts                // the last counts
-	unsure                  // one or the other
-)
-
-// reading compares what a suite counts with what it shows. Before version 9.1
-// pytest counts a test twice that passed and whose teardown failed.
-func (p *part) reading() reading {
-	switch {
-	case !p.pytest:
-		return tests
-	case p.complete && p.declared == p.names:
-		return attempts
-	case p.complete && p.declared >= p.cases && p.declared > p.names+p.down:
-		return tests
-	default:
-		return unsure
+// shown are the cases of an open part that a suite counts.
+func (p *part) shown() iter.Seq[fold.Shown[uint64]] {
+	return func(yield func(fold.Shown[uint64]) bool) {
+		for e := range p.entries {
+			if !e.is(flagBare) && !yield(fold.Shown[uint64]{Name: e.key, Status: e.outcome(), Teardown: e.is(flagTeardown)}) {
+				return
+			}
+		}
 	}
 }

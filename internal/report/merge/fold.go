@@ -29,23 +29,13 @@ func repeated(suites []*suite) map[uint64]bool {
 
 // fold makes one case of those that are the same test.
 func (m *merger) fold() error {
-	again := repeated(m.suites)
-	if m.o.NoFold || len(again) == 0 {
+	if m.o.NoFold {
 		return nil
 	}
-	clusters := make([][][]int, len(m.suites))
-	for i, s := range m.suites {
-		clusters[i] = m.clusters(s, again)
-	}
-	for _, p := range m.parts {
-		p.names += p.cases
-	}
-	for i, s := range m.suites {
-		for _, c := range clusters[i] {
-			if tooMuch(s, c) {
-				continue
-			}
-			if err := m.foldOne(s, c); err != nil {
+	again := repeated(m.suites)
+	for _, s := range m.suites {
+		for _, c := range m.clusters(s, again) {
+			if err := m.foldOne(c); err != nil {
 				return err
 			}
 		}
@@ -53,19 +43,9 @@ func (m *merger) fold() error {
 	return nil
 }
 
-// tooMuch reports whether a cluster is more than one case can reasonably hold.
-func tooMuch(s *suite, cluster []int) bool {
-	const most, mostBytes = 10_000, 64 << 20
-	size := int64(0)
-	for _, i := range cluster {
-		size += int64(s.entries[i].N)
-	}
-	return len(cluster) > most || size > mostBytes
-}
-
-// clusters gives the entries of a suite that are the same test, in the order of
-// the first of each, and counts in the parts what the repetitions are.
-func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
+// clusters gives the entries of a suite that are the same test, in the order of the first
+// of each, but for those that are more than one case can reasonably hold.
+func (m *merger) clusters(s *suite, again map[uint64]bool) [][]*entry {
 	type id struct {
 		key uint64
 		nth int // cases of one name that no pytest wrote are different tests
@@ -74,7 +54,7 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 		key  uint64
 		file *File
 	}
-	var out [][]int
+	var out [][]*entry
 	at := make(map[id]int)
 	seen := make(map[inFile]int)
 	for i := range s.entries {
@@ -83,8 +63,8 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 			continue
 		}
 		one := id{key: e.key}
-		if !m.parts[e.part].pytest && !e.is(flagMade) {
-			in := inFile{e.key, m.parts[e.part].file}
+		if p := m.parts[e.part]; !p.pytest && !e.is(flagMade) {
+			in := inFile{e.key, p.file}
 			one.nth = seen[in]
 			seen[in]++
 		}
@@ -94,85 +74,88 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 			at[one] = k
 			out = append(out, nil)
 		}
-		out[k] = append(out[k], i)
+		out[k] = append(out[k], e)
 	}
-	out = slices.DeleteFunc(out, func(c []int) bool { return len(c) < 2 })
-	for _, c := range out {
-		for _, t := range m.takes(s, c) {
-			p := m.parts[t.part]
-			p.names -= len(t.runs) - 1
-			for _, run := range t.runs {
-				p.cases -= len(run) - 1
-				p.down -= len(run) - 1
-			}
+	return slices.DeleteFunc(out, func(c []*entry) bool {
+		const most, mostBytes = 10_000, 64 << 20
+		size := int64(0)
+		for _, e := range c {
+			size += int64(e.N)
 		}
-	}
-	return out
-}
-
-// takes splits a cluster by the suite elements that its cases are of.
-func (m *merger) takes(s *suite, cluster []int) (out []take) {
-	for _, i := range cluster {
-		e := &s.entries[i]
-		if len(out) == 0 || out[len(out)-1].part != e.part {
-			out = append(out, take{part: e.part})
-		}
-		t := &out[len(out)-1]
-		if n := len(t.runs); n > 0 && e.is(flagTeardown) && m.parts[e.part].pytest {
-			if call := t.runs[n-1]; len(call) == 1 && s.entries[call[0]].outcome() != junit.Errored {
-				t.runs[n-1] = append(call, i) // pytest writes the error of a teardown as a second case
-				continue
-			}
-		}
-		t.runs = append(t.runs, []int{i})
-	}
-	return out
+		return len(c) < 2 || len(c) > most || size > mostBytes
+	})
 }
 
 // foldOne makes the first entry of a cluster stand for all of them: the value that they
 // come to is kept beside the inputs.
-func (m *merger) foldOne(s *suite, cluster []int) error {
-	c, err := m.grouped(s, m.takes(s, cluster))
+func (m *merger) foldOne(cluster []*entry) error {
+	c, err := m.grouped(cluster)
 	if err != nil {
 		return err
 	}
-	for _, i := range cluster[1:] {
-		s.entries[i].flags |= flagDead
+	for _, e := range cluster[1:] {
+		e.flags |= flagDead
 		m.sum.Folded++
 	}
-	return m.keep(&s.entries[cluster[0]], c)
+	m.keep(cluster[0], c)
+	return nil
+}
+
+// grouped is the case that the entries of a cluster come to.
+func (m *merger) grouped(cluster []*entry) (*junit.Case, error) {
+	if m.o.FoldReruns {
+		cluster = slices.Clone(cluster)
+		slices.SortStableFunc(cluster, func(a, b *entry) int { return m.parts[a.part].start.Compare(m.parts[b.part].start) })
+	}
+	var all []fold.Run
+	var files []*junit.Case
+	for len(cluster) > 0 {
+		file := m.parts[cluster[0].part].file
+		var cases []*junit.Case
+		for len(cluster) > 0 && m.parts[cluster[0].part].file == file {
+			n := 1
+			for n < len(cluster) && cluster[n].part == cluster[0].part {
+				n++
+			}
+			of, err := m.results(cluster[:n])
+			if err != nil {
+				return nil, err
+			}
+			cases, cluster = append(cases, of...), cluster[n:]
+		}
+		runs := fold.Runs(cmp.Or(file.Shown, m.in.Name), cases...)
+		if all = append(all, runs...); m.o.FoldReruns {
+			files = append(files, fold.Worst(runs))
+		}
+	}
+	if m.o.FoldReruns {
+		return fold.Attempts(files, m.o.Flaky), nil
+	}
+	return fold.Worst(all), nil
+}
+
+// results are what the cases of one test in one suite element of a file count as.
+func (m *merger) results(entries []*entry) ([]*junit.Case, error) {
+	cases := make([]*junit.Case, len(entries))
+	for i, e := range entries {
+		c, err := m.value(e)
+		if err != nil {
+			return nil, err
+		}
+		cases[i] = c
+	}
+	p := m.parts[entries[0].part]
+	if p.pytest {
+		cases = fold.JoinTeardowns(cases)
+	}
+	return p.reading.Results(cases, m.o.Flaky), nil
 }
 
 // keep makes an entry stand for a case that stands in no file as it is.
-func (m *merger) keep(e *entry, c *junit.Case) error {
+func (m *merger) keep(e *entry, c *junit.Case) {
 	fold.OneClass(c)
 	m.cut.Apply(c, m.parts[e.part].file.Shown)
 	e.flags = flagMade
-	err := m.store(e, c)
+	m.store(e, c)
 	e.flags |= flagAsIs
-	return err
-}
-
-// flaky is the status of a test whose n-th attempt was the last.
-func (m *merger) flaky(last junit.Status, n int) junit.Status {
-	if last.Red() || n < 2 {
-		return last
-	}
-	return cmp.Or(map[Policy]junit.Status{fold.Fail: junit.Failed, fold.Skip: junit.Skipped}[m.o.Flaky], last)
-}
-
-// ended is how a result ended.
-func (m *merger) ended(s *suite, r result) junit.Status {
-	return m.flaky(s.worst(r[len(r)-1:]), len(r))
-}
-
-// worst is the severest status of runs.
-func (s *suite) worst(runs [][]int) junit.Status {
-	worst := uint8(0)
-	for _, run := range runs {
-		for _, i := range run {
-			worst = max(worst, s.entries[i].status)
-		}
-	}
-	return (&entry{status: worst}).outcome()
 }

@@ -132,9 +132,7 @@ func (m *merger) run(path string) error {
 		}
 	}
 	runtime.GC() // so that a large case is not in memory twice: in the windows of the reader and of the spool
-	if err := m.lifecycle(); err != nil {
-		return err
-	}
+	m.lifecycle()
 	m.suites = slices.DeleteFunc(m.suites, func(s *suite) bool {
 		return len(s.entries)+len(s.texts)+len(s.head.properties.list) == 0
 	})

@@ -38,9 +38,7 @@ func (m *merger) read(i int) error {
 	if got.Repaired > 0 {
 		m.warn("%s: %d characters that XML does not allow, or entities it does not know, were replaced", f.Shown, got.Repaired)
 	}
-	if err := p.outer(&got); err != nil {
-		return err
-	}
+	p.outer(&got)
 	sum := FileResult{Path: f.Shown, Cases: got.Counts.Tests}
 	switch {
 	case problem != nil:
@@ -54,48 +52,36 @@ func (m *merger) read(i int) error {
 	return nil
 }
 
-// testCase makes an entry of a case.
+// testCase makes an entry of a case, with the names that it has in the report.
 func (p *fileRead) testCase(c *junit.Case) error {
 	m, o := p.m, p.part(c.Suite)
+	e := entry{part: o.index}
 	if c.Name == "" && c.Classname == "" && len(c.Attrs)+len(c.Properties)+len(c.Results)+len(c.Reruns) == 0 {
-		o.bare = append(o.bare, len(o.suite.entries))
+		e.flags = flagBare
 	}
 	if !c.Plain || c.Classname == "" || len(m.o.Labels) > 0 || p.prefix != "" && fold.Attached(c.Raw) {
 		var err error
-		if c, err = p.value(o, c.Raw); err != nil {
-			return err
+		if c, err = junit.ReadCase(c.Raw); err != nil {
+			return fmt.Errorf("%s: %w", p.file.Shown, err)
+		}
+		fold.Repeated(c, m.o.Flaky)
+		p.identify(o, c)
+		if p.prefix != "" {
+			fold.Rebase(c, p.prefix)
 		}
 	}
-	e := entry{part: o.index}
-	err := m.store(&e, c)
+	m.store(&e, c)
 	o.suite.entries = append(o.suite.entries, e)
 	o.cases++
-	if e.is(flagTeardown) {
-		o.down++
-	}
-	return err
-}
-
-// value is a case with the names that it has in the report.
-func (p *fileRead) value(o *part, raw []byte) (*junit.Case, error) {
-	c, err := junit.ReadCase(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.file.Shown, err)
-	}
-	fold.Repeated(c, p.m.o.Flaky)
-	p.identify(o, c)
-	if p.prefix != "" {
-		fold.Rebase(c, p.prefix)
-	}
-	return c, nil
+	o.down = o.down || e.is(flagTeardown)
+	return nil
 }
 
 // store makes an entry stand for a case, which goes into the spool.
-func (m *merger) store(e *entry, c *junit.Case) (err error) {
-	e.key, e.time, e.status = maphash.Comparable(m.seed, [2]string{c.Classname, c.Name}), c.Time, uint8(c.Status().Rank()) //nolint:gosec // 0 to 3
-	e.flags = e.flags&flagMade | m.flags(c)
-	e.Span, err = m.spool.Keep(c)
-	return err
+func (m *merger) store(e *entry, c *junit.Case) {
+	e.key, e.status = maphash.Comparable(m.seed, [2]string{c.Classname, c.Name}), uint8(c.Status().Rank()) //nolint:gosec // 0 to 3
+	e.flags = e.flags&(flagMade|flagBare) | m.flags(c)
+	e.Span = m.spool.Keep(c)
 }
 
 // flags are those that the form of a case gives. It can be copied if it has one of each
@@ -169,29 +155,30 @@ func (p *fileRead) end(s *junit.Suite) error {
 	}
 	o := p.part(s)
 	delete(p.open, s)
-	o.complete = s.Complete
-	if n, ok := s.Declared("tests"); ok {
-		o.declared = n
-	}
 	o.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
-	if err := p.interrupt(o); err != nil {
-		return err
+	if counts, ok := s.Declared("tests"); !ok || !s.Complete || counts < o.cases || o.down {
+		if o.pytest && counts < o.cases {
+			if err := p.interrupt(o); err != nil {
+				return err
+			}
+		}
+		o.reading = fold.ReadingOf(s, o.shown())
+		o.pytest = o.pytest || o.reading == fold.LastCounts
 	}
-	o.pytest = o.pytest || o.complete && o.declared < o.cases && fold.Repeats(s, o.fromLast)
 	if !o.suite.head.add(s) {
 		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
 	}
-	return p.beside(o.suite, s)
+	p.beside(o, s)
+	return nil
 }
 
 // interrupt names what pytest leaves of the test during which its session ended (Ctrl-C, pytest.exit): a case without a
 // name that looks passed, and that the suite does not count.
 func (p *fileRead) interrupt(o *part) error {
-	if !o.pytest || o.declared >= o.cases {
-		return nil
-	}
-	for _, i := range o.bare {
-		e := &o.suite.entries[i]
+	for e := range o.entries {
+		if !e.is(flagBare) {
+			continue
+		}
 		c, err := p.m.value(e)
 		if err != nil {
 			return err
@@ -199,10 +186,7 @@ func (p *fileRead) interrupt(o *part) error {
 		c.Classname, c.Name = "", interrupted
 		p.identify(o, c)
 		c.Results = []junit.Result{{Status: junit.Errored, Type: "ci-disagg.interrupted", Message: "the session ended during a test; the file does not say which"}}
-		if err := p.m.store(e, c); err != nil {
-			return err
-		}
-		o.cases--
+		p.m.store(e, c)
 	}
 	return nil
 }
@@ -217,40 +201,34 @@ func (p *fileRead) contradiction(name, what string, s *junit.Suite) {
 
 // beside takes over the results and the output of a suite: an error that stands
 // in the suite itself is a case, as for Jenkins.
-func (p *fileRead) beside(to *suite, s *junit.Suite) error {
+func (p *fileRead) beside(o *part, s *junit.Suite) {
 	for i, r := range s.Results {
-		c := &junit.Case{Name: "(suite)", Classname: to.path.own().name, Results: []junit.Result{r}}
+		c := &junit.Case{Name: "(suite)", Classname: o.suite.path.own().name, Results: []junit.Result{r}}
 		if i > 0 {
 			c.Name = fmt.Sprintf("(suite %d)", i+1)
 		}
 		p.told = p.told || r.Status.Red()
-		if err := p.m.put(to, p.file, c); err != nil {
-			return err
-		}
+		p.m.put(o.suite, p.file, c)
 	}
-	if len(s.SystemOut)+len(s.SystemErr) == 0 {
-		return nil
+	if len(s.SystemOut)+len(s.SystemErr) > 0 {
+		k, limit := &p.m.cut, p.m.o.Caps.FailOut
+		c := &junit.Case{SystemOut: k.OneText(s.SystemOut, limit, p.file.Shown), SystemErr: k.OneText(s.SystemErr, limit, p.file.Shown)}
+		o.suite.texts = append(o.suite.texts, entry{Span: p.m.spool.Keep(c), part: o.index})
 	}
-	k, limit := &p.m.cut, p.m.o.Caps.FailOut
-	span, err := p.m.spool.Keep(&junit.Case{SystemOut: k.OneText(s.SystemOut, limit, p.file.Shown), SystemErr: k.OneText(s.SystemErr, limit, p.file.Shown)})
-	to.texts = append(to.texts, text{span, p.file})
-	return err
 }
 
 // outer takes over what stands outside of all suites, and the name and the
 // attributes of the root: each of the file's suites has them as properties.
-func (p *fileRead) outer(f *junit.File) error {
+func (p *fileRead) outer(f *junit.File) {
 	s := &f.Outer
 	if s.Contradiction != "" {
 		p.contradiction(p.file.Shown, "the file", s)
 	}
 	if len(s.Properties)+len(s.SystemOut)+len(s.SystemErr)+len(s.Results) > 0 || s.Cases > 0 {
-		to := p.part(nil).suite
-		to.head.property(s.Properties...)
-		to.head.took(s.Time)
-		if err := p.beside(to, s); err != nil {
-			return err
-		}
+		o := p.part(nil)
+		o.suite.head.property(s.Properties...)
+		o.suite.head.took(s.Time)
+		p.beside(o, s)
 	}
 	for _, a := range s.Attrs {
 		for _, o := range p.m.parts[p.first:] {
@@ -259,24 +237,22 @@ func (p *fileRead) outer(f *junit.File) error {
 			}
 		}
 	}
-	return nil
 }
 
 // part is a new part of a suite.
 func (m *merger) part(file *File, of *suite) *part {
-	o := &part{index: uint32(len(m.parts)), file: file, suite: of, declared: -1} //nolint:gosec // an index
+	o := &part{index: uint32(len(m.parts)), file: file, suite: of, first: len(of.entries)} //nolint:gosec // an index
 	m.parts = append(m.parts, o)
 	return o
 }
 
 // put adds a case to a suite that stands in no file, but is about one.
-func (m *merger) put(to *suite, file *File, c *junit.Case) error {
+func (m *merger) put(to *suite, file *File, c *junit.Case) {
 	c.Classname = labels(m.o.Labels).class(c.Classname)
 	e := entry{part: m.part(file, to).index}
-	err := m.keep(&e, c)
+	m.keep(&e, c)
 	to.entries = append(to.entries, e)
 	m.sum.Synthetic++
-	return err
 }
 
 // problem adds a case that says what is wrong with an input.
@@ -289,7 +265,7 @@ func (m *merger) problem(kind, name string, r junit.Result) {
 }
 
 // lifecycle makes cases of what is wrong with the inputs.
-func (m *merger) lifecycle() error {
+func (m *merger) lifecycle() {
 	missing := slices.SortedFunc(slices.Values(m.in.Missing), func(x, y Missing) int { return fold.Natural(x.Name, y.Name) })
 	if len(m.in.Files)+len(missing) == 0 {
 		missing = []Missing{{"(no files)", "no result files were given"}}
@@ -298,15 +274,12 @@ func (m *merger) lifecycle() error {
 		m.problem("files", one.Name, junit.Result{Status: junit.Errored, Type: "ci-disagg.no-results", Message: one.Name + ": " + one.Why})
 	}
 	if len(m.problems) == 0 {
-		return nil
+		return
 	}
 	s := m.suiteAt(suitePath{at: []level{{"", fold.Dotless(m.in.Name) + ".lifecycle"}}}) // a report of ours may have been an input
 	for _, c := range m.problems {
-		if err := m.put(s, &File{}, c); err != nil {
-			return err
-		}
+		m.put(s, &File{}, c)
 	}
-	return nil
 }
 
 // emptyResult is the result of the case that stands for a file without a case.

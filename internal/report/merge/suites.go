@@ -10,7 +10,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
 // suite is one suite of the report.
@@ -19,13 +18,7 @@ type suite struct {
 	name    string
 	head    head
 	entries []entry
-	texts   []text
-}
-
-// text is output of a suite that another one was made of, as a case without name.
-type text struct {
-	source.Span
-	file *File
+	texts   []entry // output of the suites that it is made of, as cases without a name
 }
 
 // living gives the cases that the report has: those that did not become part of others.

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"cmp"
 	"io"
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
@@ -60,11 +59,14 @@ func (m *merger) cases(w *junit.Writer, s *suite) error {
 
 func (m *merger) oneCase(w *junit.Writer, s *suite, e *entry) error {
 	copied := e.is(flagAsIs) && !m.drops(e)
-	listed := e.red() && len(m.sum.Red) < maxRed
+	listed := e.outcome().Red() && len(m.sum.Red) < maxRed
 	if copied {
 		raw, err := m.spool.Bytes(e.Span)
-		if err = cmp.Or(err, w.Raw(raw)); err != nil || !listed && !m.o.Audit {
+		if err != nil {
 			return err
+		}
+		if w.Raw(raw); !listed && !m.o.Audit {
+			return nil
 		}
 	}
 	c, err := m.value(e)
@@ -87,7 +89,7 @@ func (m *merger) oneCase(w *junit.Writer, s *suite, e *entry) error {
 
 // drops reports whether something of a case may be cut so that the report fits.
 func (m *merger) drops(e *entry) bool {
-	return e.is(flagText) && (m.cut.Level == fold.Short || m.cut.Level == fold.Lean && !e.red())
+	return e.is(flagText) && (m.cut.Level == fold.Short || m.cut.Level == fold.Lean && !e.outcome().Red())
 }
 
 // value reads a case back.
@@ -103,11 +105,11 @@ func (m *merger) value(e *entry) (*junit.Case, error) {
 // readers take only the first.
 func (m *merger) output(s *suite) (out, errs []string, err error) {
 	for i := range s.texts {
-		c, err := m.value(&entry{Span: s.texts[i].Span})
+		c, err := m.value(&s.texts[i])
 		if err != nil {
 			return nil, nil, err
 		}
-		limit, kept := m.cut.Limit(m.o.Caps.FailOut, false), s.texts[i].file.Shown
+		limit, kept := m.cut.Limit(m.o.Caps.FailOut, false), m.parts[s.texts[i].part].file.Shown
 		out = append(out, m.cut.OneText(c.SystemOut, limit, kept)...)
 		errs = append(errs, m.cut.OneText(c.SystemErr, limit, kept)...)
 	}

@@ -41,7 +41,7 @@ func evidence(roles []*RoleResult) []blame.Event {
 func failedTests(role Role) []blame.Event {
 	failed := map[string]blame.Event{} // by file and test
 	for _, f := range role.Results {
-		clock, repeats := testClock{role: role.RoleRecord}, repeating(f)
+		clock, reading := testClock{role: role.RoleRecord}, readings(f)
 		healed := map[string]bool{} // if later cases are attempts of the same test
 		for i := range f.Cases {
 			c := &f.Cases[i]
@@ -52,7 +52,7 @@ func failedTests(role Role) []blame.Event {
 			}
 			_, again := failed[key]
 			if !c.Status().Red() {
-				if again && repeats[c.Suite] {
+				if again && reading[c.Suite] == fold.LastCounts {
 					healed[key] = true
 				}
 				continue

@@ -48,7 +48,7 @@ func role(name string, ended, exit int, tests ...junit.Case) Role {
 // counting are cases of one suite that declares so many tests; below 0 it declares
 // none.
 func counting(n int, tests ...junit.Case) []junit.Case {
-	s := &junit.Suite{Pytest: true}
+	s := &junit.Suite{Pytest: true, Complete: true}
 	if n >= 0 {
 		s.Attrs = []junit.Attr{{Name: "tests", Value: strconv.Itoa(n)}}
 	}
@@ -61,6 +61,12 @@ func counting(n int, tests ...junit.Case) []junit.Case {
 // byAnother are cases that another runner than pytest wrote.
 func byAnother(tests []junit.Case) []junit.Case {
 	tests[0].Suite.Pytest = false
+	return tests
+}
+
+// cutOff are the cases of a suite whose end is missing.
+func cutOff(tests []junit.Case) []junit.Case {
+	tests[0].Suite.Complete = false
 	return tests
 }
 
@@ -91,6 +97,7 @@ func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 		"another suite that has one more":   {resultFile("r", counting(1, fail), counting(1, pass, other, other)), junit.Failed},
 		"another suite that repeats itself": {resultFile("r", counting(1, fail), counting(1, fail, pass)), junit.Failed},
 		"no suite of pytest's":              {resultFile("r", byAnother(counting(1, fail, pass))), junit.Failed},
+		"cut off":                           {resultFile("r", cutOff(counting(1, fail, pass))), junit.Failed},
 	} {
 		r := role("BENCHMARK", 50, 0)
 		r.Results = []File{tt.file}
@@ -98,6 +105,17 @@ func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 		require.Equal(t, tt.want, told.Primary.Status(), name)
 		require.Equal(t, tt.want == junit.Failed, len(failedTests(r)) > 0, name)
 	}
+}
+
+// TestATeardownChangesNoReading: a test that passed and whose teardown failed is one of those that its suite counts.
+func TestATeardownChangesNoReading(t *testing.T) {
+	t.Parallel()
+	down := test("a.py::other", 1, "failed on teardown with x")
+	down.Results[0].Status = junit.Errored
+	r := role("BENCHMARK", 50, 0)
+	r.Results = []File{resultFile("r", counting(2, test(planned, 1, "assert 1 == 2"), test(planned, 2, ""), down))}
+	told := readTests(r, planned, fold.Pass)
+	require.Equal(t, junit.Passed, told.Primary.Status())
 }
 
 // TestAttemptsOfAPytestWithANameOfItsOwn: -o junit_suite_name=X hides who wrote the suite, not

@@ -18,18 +18,14 @@ func readTests(role Role, caseID string, flaky fold.Policy) RoleResult {
 	runs := map[TestName][]fold.Run{}
 	var order []*sameName
 	for _, f := range role.Results {
-		repeats := repeating(f)
+		reading := readings(f)
 		for _, n := range told.byName(f, caseID, flaky) {
 			if runs[n.TestName] == nil {
 				order = append(order, n)
 			}
 			var of []*junit.Case
 			for _, cases := range n.bySuite() {
-				one := listed(cases)
-				if repeats[cases[0].Suite] {
-					one = []*junit.Case{fold.Attempts(one, flaky)}
-				}
-				of = append(of, one...)
+				of = append(of, reading[cases[0].Suite].Results(listed(cases), flaky)...)
 			}
 			runs[n.TestName] = append(runs[n.TestName], fold.Runs(fmt.Sprintf("rank %d", f.Rank), of...)...)
 		}
@@ -121,7 +117,7 @@ const maxListed = 1000
 // listed are the results of one test in one file.
 func listed(cases []*junit.Case) []*junit.Case {
 	const half = maxListed / 2
-	all := joinTeardowns(cases)
+	all := fold.JoinTeardowns(cases)
 	n := len(all) - 2*half
 	if n <= 0 {
 		return all
@@ -129,19 +125,6 @@ func listed(cases []*junit.Case) []*junit.Case {
 	worst := *slices.MaxFunc(all[half:half+n], func(a, b *junit.Case) int { return cmp.Compare(a.Status().Rank(), b.Status().Rank()) })
 	worst.Properties = append(slices.Clip(worst.Properties), junit.Property{Name: TypePrefix + "not_listed", Value: fmt.Sprint(n)})
 	return slices.Concat(all[:half], []*junit.Case{&worst}, all[half+n:])
-}
-
-// joinTeardowns puts the errors of teardowns into the cases of their calls.
-func joinTeardowns(cases []*junit.Case) []*junit.Case {
-	out := []*junit.Case{cases[0]}
-	for _, c := range cases[1:] {
-		if last := &out[len(out)-1]; fold.IsTeardown(c) && (*last).Status() != junit.Errored {
-			*last = fold.JoinTeardown(*last, c)
-		} else {
-			out = append(out, c)
-		}
-	}
-	return out
 }
 
 // isInterrupted reports whether a case is what pytest leaves of the test during which
@@ -209,29 +192,18 @@ func identify(c *junit.Case, role Role, caseID string) (TestName, string) {
 	return TestName{false, c.Classname, c.Name}, ""
 }
 
-// repeating are the suites of a file in which cases of one name are attempts of one
-// test. pytest's plugins write a case for each attempt, and the suite's own count has
-// each test once. Where it counts otherwise, or does not say, each case is a test of its
-// own (--keep-duplicates, --dist each, other runners), and none may hide the failure of
-// another. Cases of two suites are never attempts of each other.
-func repeating(f File) map[*junit.Suite]bool {
-	cases := map[*junit.Suite][]*junit.Case{}
+// readings are what cases of one name are, by the suites of a file that they stand in. Cases of two suites are never
+// attempts of each other.
+func readings(f File) map[*junit.Suite]fold.Reading {
+	cases := map[*junit.Suite][]fold.Shown[TestName]{}
 	for i := range f.Cases {
-		c := &f.Cases[i]
-		if c.Suite == nil || c.Suite.Pytest && fold.IsTeardown(c) || isInterrupted(c) { // pytest counts the call, and nothing
-			continue
+		if c := &f.Cases[i]; c.Suite != nil && !isInterrupted(c) {
+			cases[c.Suite] = append(cases[c.Suite], fold.Shown[TestName]{Name: TestName{Class: c.Classname, Name: c.Name}, Status: c.Status(), Teardown: fold.IsTeardown(c)})
 		}
-		cases[c.Suite] = append(cases[c.Suite], c)
 	}
-	out := map[*junit.Suite]bool{}
+	out := map[*junit.Suite]fold.Reading{}
 	for s, of := range cases {
-		out[s] = fold.Repeats(s, func(yield func([2]string, bool) bool) {
-			for _, c := range slices.Backward(of) {
-				if !yield([2]string{c.Classname, c.Name}, c.Status().Red()) {
-					return
-				}
-			}
-		})
+		out[s] = fold.ReadingOf(s, slices.Values(of))
 	}
 	return out
 }

@@ -6,7 +6,6 @@ package fold
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,20 +76,6 @@ func Attempts(cases []*junit.Case, flaky Policy) *junit.Case {
 		markFlaky(&out, n, flaky)
 	}
 	return &out
-}
-
-// Repeats reports whether cases of one name in a suite are attempts of one test: it counts each name once. Where no
-// pytest is known to have written it, none may hide a failure. names are those from the last on, and which are red.
-func Repeats[K comparable](s *junit.Suite, names iter.Seq2[K, bool]) bool {
-	passed := map[K]bool{}
-	for name, red := range names {
-		if red && passed[name] && !s.Pytest {
-			return false
-		}
-		passed[name] = passed[name] || !red
-	}
-	said, ok := s.Declared("tests")
-	return ok && said == len(passed)
 }
 
 // Unlike gives the properties that are not in other, each once.
@@ -180,9 +165,8 @@ func IsTeardown(c *junit.Case) bool {
 		(strings.HasPrefix(c.Results[0].Message, "failed on teardown") || strings.HasPrefix(c.Results[0].Message, "test teardown failure"))
 }
 
-// JoinTeardown gives the case of a call with the error of its teardown, which pytest
-// writes as a second case of the same name.
-func JoinTeardown(call, down *junit.Case) *junit.Case {
+// joinTeardown gives the case of a call with the error of its teardown.
+func joinTeardown(call, down *junit.Case) *junit.Case {
 	out := *call
 	var text strings.Builder
 	for _, r := range call.Results {
@@ -292,11 +276,9 @@ func FirstLine(c *junit.Case) string {
 		if !r.Status.Red() {
 			continue
 		}
-		for _, text := range []string{r.Message, r.Text, r.Type} {
-			for line := range strings.Lines(text) {
-				if line = strings.TrimSpace(line); line != "" {
-					return OneLine(line)
-				}
+		for line := range strings.Lines(r.Message + "\n" + r.Text + "\n" + r.Type) {
+			if line = strings.TrimSpace(line); line != "" {
+				return OneLine(line)
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func TestGivenCasesStay(t *testing.T) {
 		"attempts":   func(a, b *junit.Case) *junit.Case { return Attempts([]*junit.Case{a, b}, Fail) },
 		"worst":      func(a, b *junit.Case) *junit.Case { return Worst(Runs("rank 0", a, b)) },
 		"worst last": func(a, b *junit.Case) *junit.Case { return Worst(Runs("rank 0", b, a)) },
-		"teardown":   func(a, b *junit.Case) *junit.Case { return JoinTeardown(b, a) },
+		"teardown":   func(a, b *junit.Case) *junit.Case { return joinTeardown(b, a) },
 		"cut": func(a, _ *junit.Case) *junit.Case {
 			c := *a
 			k := Cutter{Caps: Caps{PassOut: 100, FailOut: 100, Body: 100}.WithDefaults(), Level: Short}
