@@ -15,8 +15,7 @@
 // it, independently of the code here, and compares every case with what was
 // decided. It reads no input: it loses properties, all results but the last,
 // reruns, and the whole file at the first bad byte.
-// github.com/jstemmer/go-junit-report/v2 lends the writer its types (Property, and
-// Testsuite for the heads of suites), and package foreign its reader of 'go test';
-// nothing is encoded by it, as it writes malformed XML where a text holds what XML
-// forbids.
+// github.com/jstemmer/go-junit-report/v2 lends the writer its Property, and package
+// foreign its reader of 'go test'; nothing is encoded by it, as it writes malformed XML
+// where a text holds what XML forbids.
 package junit

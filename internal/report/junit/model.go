@@ -125,7 +125,10 @@ func (s *Suite) Attr(name string) string { return attrOf(s.Attrs, name) }
 // Declared is a total that the suite declares; ok is false if it declares none.
 func (s *Suite) Declared(name string) (n int, ok bool) {
 	n, err := strconv.Atoi(s.Attr(name))
-	return n, err == nil && n >= 0
+	if err != nil || n < 0 {
+		return 0, false
+	}
+	return n, true
 }
 
 // Hidden says what the suite counts beyond what it shows, "" = nothing: some of its
@@ -133,9 +136,7 @@ func (s *Suite) Declared(name string) (n int, ok bool) {
 // are runners that count retries, subtests or assertions. Of a suite that was cut off
 // nothing is said: the rest may stand behind that.
 func (s *Suite) Hidden() string {
-	failures, _ := s.Declared("failures")
-	errors, _ := s.Declared("errors")
-	tests, _ := s.Declared("tests")
+	failures, errors, tests := s.totals()
 	switch red := failures + errors - s.shown(); {
 	case !s.Complete || s.told:
 		return ""
@@ -146,6 +147,14 @@ func (s *Suite) Hidden() string {
 	default:
 		return ""
 	}
+}
+
+// totals are those that the suite declares, 0 where it declares none.
+func (s *Suite) totals() (failures, errors, tests int) {
+	failures, _ = s.Declared("failures")
+	errors, _ = s.Declared("errors")
+	tests, _ = s.Declared("tests")
+	return failures, errors, tests
 }
 
 // shown is how many failures and errors the suite shows, those of reruns and its own too:
@@ -162,10 +171,7 @@ func (s *Suite) shown() int {
 
 // settle compares what the suite declares with what it holds.
 func (s *Suite) settle() {
-	failures, _ := s.Declared("failures")
-	errors, _ := s.Declared("errors")
-	tests, _ := s.Declared("tests")
-	switch {
+	switch failures, errors, tests := s.totals(); {
 	case s.told: // the inner suite has said it
 	case failures+errors > 0 && s.shown() == 0:
 		s.Contradiction = fmt.Sprintf("declares %s and %s, and none of its cases shows one", plain.Count(failures, "failure"), plain.Count(errors, "error"))

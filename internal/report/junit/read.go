@@ -50,7 +50,7 @@ func ReadText(t xmltext.Source, file string, o ReadOptions, v Visitor) (File, er
 	err := p.document()
 	f.Outer.Complete = err == nil
 	f.Outer.settle()
-	return f, p.verdict(err, t.Encoding != "utf-8")
+	return f, p.verdict(err, t.Coded)
 }
 
 // ReadCase reads the bytes of one test case.

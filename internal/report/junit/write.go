@@ -11,16 +11,15 @@ import (
 	"time"
 
 	jr "github.com/jstemmer/go-junit-report/v2/junit"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // Property is one <property>. Names may repeat.
 type Property = jr.Property
 
-const (
-	mark = "<!-- ci-disagg -->"
-	// head is how every report of ours begins, so that it is known again.
-	head = `<?xml version="1.0" encoding="UTF-8"?>` + "\n" + mark + "\n"
-)
+// head is how every report of ours begins, so that it is known again.
+const head = `<?xml version="1.0" encoding="UTF-8"?>` + "\n<!-- ci-disagg -->\n"
 
 // Ours reports whether r begins like a report that a Writer wrote.
 func Ours(r io.Reader) bool {
@@ -50,7 +49,8 @@ func NewWriter(w io.Writer) *Writer {
 // Begin starts the report.
 func (w *Writer) Begin(name string, c Counts, t time.Duration) {
 	w.raw(head)
-	w.suite("testsuites", jr.Testsuite{Name: name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, Time: Seconds(t)})
+	w.counted("testsuites", name, c)
+	w.attr("time", Seconds(t))
 	w.raw(">")
 }
 
@@ -58,7 +58,9 @@ func (w *Writer) Begin(name string, c Counts, t time.Duration) {
 // matter; what it declares itself gives way to c and t.
 func (w *Writer) BeginSuite(s *Suite, c Counts, t time.Duration) {
 	w.raw("\n  ")
-	w.suite("testsuite", jr.Testsuite{Name: s.Name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, ID: w.id, Time: Seconds(t)})
+	w.counted("testsuite", s.Name, c)
+	w.attr("id", strconv.Itoa(w.id))
+	w.attr("time", Seconds(t))
 	w.id++
 	w.attrs(s.Attrs, "name", "tests", "failures", "errors", "skipped", "id", "time", "disabled") // recounted
 	w.raw(">")
@@ -90,17 +92,9 @@ func (w *Writer) Flush() error { return w.w.Flush() }
 // Size is how many bytes were written so far.
 func (w *Writer) Size() int64 { return w.size }
 
-// Write implements io.Writer.
-func (w *Writer) Write(p []byte) (int, error) {
-	w.size += int64(len(p))
-	return w.w.Write(p)
-}
-
 // Raw writes a case as it stands in an input. It must be one that Read calls plain.
-func (w *Writer) Raw(raw []byte) error {
-	w.raw("\n    ")
-	_, err := w.Write(raw)
-	return err
+func (w *Writer) Raw(raw []byte) {
+	w.raw("\n    ", xmltext.OwnString(raw))
 }
 
 // Case writes one case. It must have results of one class only, or its readers
@@ -179,18 +173,13 @@ func (w *Writer) properties(props []Property) {
 
 // tag begins a start tag with attributes, a name and a value each.
 func (w *Writer) tag(name string, attrs ...string) {
-	w.raw("<")
-	w.raw(name)
+	w.raw("<", name)
 	for i := 0; i < len(attrs); i += 2 {
 		w.attr(attrs[i], attrs[i+1])
 	}
 }
 
-func (w *Writer) end(name string) {
-	w.raw("</")
-	w.raw(name)
-	w.raw(">")
-}
+func (w *Writer) end(name string) { w.raw("</", name, ">") }
 
 // attrs writes further attributes under names that XML takes, but for some. Of two that
 // get one name the last stays: a repeated attribute makes the whole file unreadable.
@@ -205,21 +194,15 @@ func (w *Writer) attrs(attrs []Attr, but ...string) {
 }
 
 func (w *Writer) attr(name, value string) {
-	w.raw(" ")
-	w.raw(name)
-	w.raw(`="`)
-	_, _ = w.attribute.WriteString(w, Clean(value))
+	w.raw(" ", name, `="`)
+	n, _ := w.attribute.WriteString(w.w, Clean(value)) // not in one piece: it may be large
+	w.size += int64(n)
 	w.raw(`"`)
 }
 
-// suite begins the tag of a suite, or of the whole report.
-func (w *Writer) suite(tag string, x jr.Testsuite) {
-	w.tag(tag, "name", x.Name, "tests", strconv.Itoa(x.Tests), "failures", strconv.Itoa(x.Failures), "errors", strconv.Itoa(x.Errors))
-	w.attr("skipped", strconv.Itoa(x.Skipped))
-	if tag == "testsuite" {
-		w.attr("id", strconv.Itoa(x.ID))
-	}
-	w.attr("time", x.Time)
+// counted begins the tag of a suite, or of the whole report.
+func (w *Writer) counted(tag, name string, c Counts) {
+	w.tag(tag, "name", name, "tests", strconv.Itoa(c.Tests), "failures", strconv.Itoa(c.Failures), "errors", strconv.Itoa(c.Errors), "skipped", strconv.Itoa(c.Skipped))
 }
 
 func (w *Writer) element(name, text string) {
@@ -232,38 +215,29 @@ func (w *Writer) element(name, text string) {
 // cdata writes text, split where it would end the section.
 func (w *Writer) cdata(text string) {
 	if text != "" {
-		w.raw("<![CDATA[")
-		w.raw(strings.ReplaceAll(Clean(text), "]]>", "]]]]><![CDATA[>"))
-		w.raw("]]>")
+		w.raw("<![CDATA[", strings.ReplaceAll(Clean(text), "]]>", "]]]]><![CDATA[>"), "]]>")
 	}
 }
 
-func (w *Writer) raw(s string) { _, _ = w.WriteString(s) } // a bufio.Writer keeps its error until Flush
-
-// WriteString implements io.StringWriter.
-func (w *Writer) WriteString(s string) (int, error) {
-	w.size += int64(len(s))
-	return w.w.WriteString(s)
+func (w *Writer) raw(parts ...string) {
+	for _, s := range parts {
+		n, _ := w.w.WriteString(s) // it keeps its error until Flush
+		w.size += int64(n)
+	}
 }
 
 // xmlName is name if every reader takes it for the name of an element or
 // attribute, else a form of it that they take.
 func xmlName(name string) string {
-	bad := func(i int) bool {
-		c := name[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
-		return !letter && (i == 0 || c != '-' && c != '.' && (c < '0' || c > '9'))
-	}
-	var out []byte // nil as long as it is name
-	for i := range len(name) {
-		if bad(i) {
-			if out == nil {
-				out = []byte(name)
-			}
-			out[i] = '_'
+	first := true
+	name = strings.Map(func(c rune) rune {
+		ok := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || !first && (c == '-' || c == '.' || c >= '0' && c <= '9')
+		if first = false; ok {
+			return c
 		}
-	}
-	return cmp.Or(string(out), name, "_")
+		return '_'
+	}, name)
+	return cmp.Or(name, "_")
 }
 
 // Document is a whole report of values.

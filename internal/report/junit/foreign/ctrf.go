@@ -74,15 +74,16 @@ func (t *ctrfTest) toCase() *junit.Case {
 	if t.Line > 0 {
 		c.Attrs = append(c.Attrs, junit.Attr{Name: "line", Value: strconv.Itoa(t.Line)})
 	}
-	if s := t.outcome(); s != junit.Passed {
-		c.Results = []junit.Result{{Status: s, Type: t.kind(), Message: t.Message, Text: t.Trace}}
+	s, kind := t.outcome()
+	if s != junit.Passed {
+		c.Results = []junit.Result{{Status: s, Type: kind, Message: t.Message, Text: t.Trace}}
 	}
-	passed := !c.Status().Red()
+	passed := !s.Red()
 	for i := range t.Attempts {
 		a := &t.Attempts[i]
-		if s := a.outcome(); s != junit.Passed {
+		if s, kind := a.outcome(); s != junit.Passed {
 			c.Reruns = append(c.Reruns, junit.Rerun{
-				Kind: fold.RerunKind(s, passed), Type: cmp.Or(a.kind(), "attempt"), Message: a.Message, StackTrace: a.Trace,
+				Kind: fold.RerunKind(s, passed), Type: cmp.Or(kind, "attempt"), Message: a.Message, StackTrace: a.Trace,
 				SystemOut: strings.Join(a.Stdout, "\n"), SystemErr: strings.Join(a.Stderr, "\n"),
 			})
 		}
@@ -103,27 +104,19 @@ func (t *ctrfTest) class() string {
 	return cmp.Or(name, t.File, "CTRF")
 }
 
-// outcome is the status of a test. One that is neither of those that CTRF knows is
-// not a success.
-func (t *ctrfTest) outcome() junit.Status {
+// outcome is the status of a test, and the type of a result that CTRF has no element for. One that is neither of those
+// that CTRF knows is not a success.
+func (t *ctrfTest) outcome() (s junit.Status, kind string) {
 	switch t.Status {
 	case "passed":
-		return junit.Passed
-	case "skipped", "pending":
-		return junit.Skipped
+		return junit.Passed, ""
 	case "failed":
-		return junit.Failed
+		return junit.Failed, ""
+	case "skipped":
+		return junit.Skipped, ""
+	case "pending":
+		return junit.Skipped, "ctrf.pending"
 	default:
-		return junit.Errored
-	}
-}
-
-// kind is the type of a result that CTRF has no element for.
-func (t *ctrfTest) kind() string {
-	switch t.Status {
-	case "passed", "skipped", "failed":
-		return ""
-	default:
-		return "ctrf." + cmp.Or(t.Status, "no-status")
+		return junit.Errored, "ctrf." + cmp.Or(t.Status, "no-status")
 	}
 }

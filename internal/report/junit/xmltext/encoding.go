@@ -15,8 +15,8 @@ import (
 // Source is an input as UTF-8.
 type Source struct {
 	io.Reader
-	Encoding string // that it was in, lower case
-	Skipped  int64  // bytes of a byte order mark, which offsets have to count
+	Coded   bool  // it was in another encoding
+	Skipped int64 // bytes of a byte order mark, which offsets have to count
 }
 
 // declaration is the encoding that an XML declaration names.
@@ -32,23 +32,23 @@ func Decode(r io.Reader) (Source, error) {
 	if err != nil && len(head) == 0 && err != io.EOF {
 		return Source{}, err
 	}
+	var enc encoding.Encoding
 	begins := func(with string) bool { return bytes.HasPrefix(head, []byte(with)) }
-	switch {
+	switch declared := declaration.FindSubmatch(head); {
 	case begins("\xEF\xBB\xBF"):
 		_, err := br.Discard(3)
-		return Source{br, "utf-8", 3}, err
+		return Source{br, false, 3}, err
 	case begins("\xFF\xFE"), begins("<\x00"):
-		return Source{unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(br), "utf-16le", 0}, nil
+		enc = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 	case begins("\xFE\xFF"), begins("\x00<"):
-		return Source{unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder().Reader(br), "utf-16be", 0}, nil
+		enc = unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
+	case declared != nil:
+		enc = known(strings.ToLower(string(declared[1])))
 	}
-	if declared := declaration.FindSubmatch(head); declared != nil {
-		name := strings.ToLower(string(declared[1]))
-		if enc := known(name); enc != nil {
-			return Source{enc.NewDecoder().Reader(br), name, 0}, nil
-		}
+	if enc == nil {
+		return Source{Reader: br}, nil
 	}
-	return Source{br, "utf-8", 0}, nil
+	return Source{enc.NewDecoder().Reader(br), true, 0}, nil
 }
 
 // known is the encoding of a name, nil if it is UTF-8, if nobody knows it, or if what
