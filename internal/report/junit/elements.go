@@ -16,35 +16,65 @@ func (p *parser) outside(name string) error {
 	case "testsuite":
 		return p.testSuite()
 	case "testsuites":
-		if outer := &p.file.Outer; p.depth == 0 {
+		if outer := &p.file.Outer; len(p.open) == 0 {
 			outer.Attrs = p.attrs(outer.Attrs)
 			outer.Pytest = outer.Attr("name") == "pytest tests"
 		}
-		return p.body(nil, (*parser).outside)
-	}
-	kept, s := p.kept(), p.suite
-	switch {
-	case kept && name == "properties":
-		return p.body(nil, (*parser).property)
-	case kept && (name == "system-out" || name == "system-err"):
-		text, err := p.textInto(name, &s.SystemOut, &s.SystemErr)
-		return cmp.Or(err, p.hold(len(text)))
-	case kept && (name == "failure" || name == "error" || name == "skipped"):
-		r, err := p.result(name, &s.Results)
-		return cmp.Or(err, p.hold(len(r.Text)))
-	case s != &p.file.Outer:
-		return p.unknown(name)
 	default:
+		if p.kept() {
+			return p.said(name)
+		}
+	}
+	return p.body(nil, (*parser).outside)
+}
+
+// inside reads an element that stands in a test case.
+func (p *parser) inside(name string) error {
+	if p.sc.Whole && len(p.sc.QName) != len(name) {
+		return errOdd
+	}
+	switch name {
+	case "testcase":
+		return p.testCase()
+	case "flakyFailure", "flakyError", "rerunFailure", "rerunError":
+		return p.attempt(RerunKind(strings.Clone(name)))
+	default:
+		return p.said(name)
+	}
+}
+
+// said reads an element that cases and suites may have, into the innermost open one.
+func (p *parser) said(name string) error {
+	props, results, out, errs := &p.suite.Properties, &p.suite.Results, &p.suite.SystemOut, &p.suite.SystemErr
+	if c := p.in; c != nil {
+		props, results, out, errs = &c.Properties, &c.Results, &c.SystemOut, &c.SystemErr
+	}
+	switch {
+	case name == "properties" && p.sink == nil:
+		return p.body(nil, func(p *parser, name string) error { return p.property(name, props) })
+	case name == "failure":
+		return p.result(Failed, results)
+	case name == "error":
+		return p.result(Errored, results)
+	case name == "skipped":
+		return p.result(Skipped, results)
+	case name == "system-out":
+		return p.textInto(out)
+	case name == "system-err":
+		return p.textInto(errs)
+	case p.in == nil && p.suite == &p.file.Outer:
 		return p.body(nil, (*parser).outside)
+	default:
+		return p.unknown()
 	}
 }
 
 // unknown reads an element of a suite or case that JUnit does not know: it is output, as
 // it is, and searched for cases and results.
-func (p *parser) unknown(string) error {
-	each, out := (*parser).outside, &p.suite.SystemOut
+func (p *parser) unknown() error {
+	each := (*parser).outside
 	if p.in != nil {
-		each, out = (*parser).inside, &p.in.SystemOut
+		each = (*parser).inside
 	}
 	if p.sink != nil {
 		return p.verbatim(each)
@@ -55,17 +85,13 @@ func (p *parser) unknown(string) error {
 		return err
 	}
 	p.sink = nil
-	*out = append(*out, takeText(text))
-	if p.in != nil {
-		return nil
-	}
-	return p.hold(len(text))
+	return p.output(text)
 }
 
 // property reads a child of <properties>.
-func (p *parser) property(name string) error {
+func (p *parser) property(name string, into *[]Property) error {
 	if name != "property" {
-		return p.unknown(name)
+		return p.unknown()
 	}
 	const none = "\x00" // no clean text
 	one := Property{Value: none}
@@ -74,49 +100,29 @@ func (p *parser) property(name string) error {
 	if one.Value == none {
 		one.Value = strings.TrimSpace(text)
 	}
-	if p.in != nil {
-		p.in.Properties = append(p.in.Properties, one)
-		return err
-	}
-	p.suite.Properties = append(p.suite.Properties, one)
+	*into = append(*into, one)
 	return cmp.Or(err, p.hold(len(one.Name)+len(one.Value)))
 }
 
-// textInto reads an output into the list that it belongs to.
-func (p *parser) textInto(name string, out, errs *[]string) (string, error) {
-	if name == "system-err" {
-		out = errs
-	}
+// textInto reads an output into a list.
+func (p *parser) textInto(list *[]string) error {
 	text, err := p.text()
-	if err == nil {
-		*out = append(*out, text)
+	if err != nil {
+		return err
 	}
-	return text, err
+	*list = append(*list, text)
+	return p.hold(len(text))
 }
 
 // result reads a <failure>, <error> or <skipped> into a list.
-func (p *parser) result(name string, into *[]Result) (r Result, err error) {
-	switch r.Status = Failed; name {
-	case "error":
-		r.Status = Errored
-	case "skipped":
-		r.Status = Skipped
-	}
+func (p *parser) result(s Status, into *[]Result) (err error) {
+	r := Result{Status: s}
 	r.Attrs = p.attrs(nil, field{"message", &r.Message}, field{"type", &r.Type})
-	if r.Text, err = p.text(); err == nil {
-		*into = append(*into, r)
+	if r.Text, err = p.text(); err != nil {
+		return err
 	}
-	return r, err
-}
-
-// hold counts one thing of n bytes that is kept until the end of the open suite,
-// and refuses what is more than may be held.
-func (p *parser) hold(n int) error {
-	const itself = 64 // bytes, also of one that is empty
-	if p.held += int64(n) + itself; p.held > p.o.MaxCase {
-		return errMuchText
-	}
-	return nil
+	*into = append(*into, r)
+	return p.hold(len(r.Text))
 }
 
 func (p *parser) testSuite() error {
@@ -143,154 +149,123 @@ func (p *parser) testSuite() error {
 	return err
 }
 
-// testCase reads a case, and again where it does not end in the window.
+// testCase reads a case: as a shallow one if it can stand in a report as it is.
 func (p *parser) testCase() error {
-	if outer := p.in; outer != nil {
-		outer.Plain = false // it cannot be copied with this one in it
-		err := p.oneCase(&Case{})
-		p.in = outer
+	if p.sc.Whole {
+		return errOdd
+	}
+	begin, dec, sink, open := p.sc.TokenStart, p.dec, p.sink, p.open
+	for again := p.v.Shallow && p.in == nil; again; {
+		p.sc.Whole, p.odd = true, false
+		c, err := p.oneCase(p.newCase())
+		p.sc.Whole, p.odd = false, false
+		if err == nil {
+			return p.visit(c)
+		}
+		p.dec, p.sink, p.open = dec, sink, open
+		p.sc.Back(begin)
+		again = errors.Is(err, xmltext.ErrShort) && p.sc.More() == nil
+		if _, err := p.sc.Next(); err != nil { // its start tag again
+			return err
+		}
+	}
+	c, err := p.oneCase(&Case{})
+	if err != nil {
 		return err
 	}
-	begin, before := p.sc.TokenStart, p.state
-	for {
-		p.sc.Whole, p.pieces = true, len(p.sc.Attrs)
-		err := p.oneCase(p.newCase())
-		p.sc.Whole, p.in = false, nil
-		if errors.Is(err, xmltext.ErrShort) {
-			p.sc.Back(begin)
-			if err = p.sc.More(); err == nil {
-				p.state = before
-				_, err = p.sc.Next() // its start tag again
-			}
-			if err == nil {
-				continue
-			}
-		}
-		return cmp.Or(p.visit(), err)
-	}
+	return p.visit(c)
 }
 
-// newCase is a case with nothing in it: the one before, if that was shallow.
+// newCase is a shallow case with nothing in it, made of the one before.
 func (p *parser) newCase() *Case {
-	if !p.v.Shallow {
-		return &Case{}
-	}
 	s := &p.spare
 	*s = Case{Attrs: s.Attrs[:0], Properties: s.Properties[:0], Results: s.Results[:0], SystemOut: s.SystemOut[:0], SystemErr: s.SystemErr[:0]}
 	return s
 }
 
-func (p *parser) oneCase(c *Case) error {
+// oneCase reads a case. Those inside of it end before it.
+func (p *parser) oneCase(c *Case) (*Case, error) {
+	outer, took := p.in, ""
+	if outer == nil {
+		p.pieces = len(p.sc.Attrs)
+	}
 	if p.suite != &p.file.Outer {
 		c.Suite = p.suite
 	}
-	before := int64(p.asides) + p.dec.Repaired
-	c.Offset, c.Plain = p.sc.TokenStart, len(p.sc.QName) == len("testcase")
-	p.in = c
-	took := ""
+	c.Offset = p.sc.TokenStart
+	p.odd = p.sc.Whole && len(p.sc.QName) != len("testcase")
 	c.Attrs = p.attrs(c.Attrs, field{"name", &c.Name}, field{"classname", &c.Classname}, field{"time", &took})
-	var same bool
-	c.Time, same = plainTime(took)
-	c.Plain = c.Plain && c.Name != "" && same
-	if err := p.body(nil, (*parser).inside); err != nil {
-		return err
+	var plain bool
+	c.Time, plain = plainTime(took)
+	p.in = c
+	err := p.body(nil, (*parser).inside)
+	p.in = outer
+	if err != nil {
+		return nil, err
 	}
-	if len(c.Results) == 0 {
-		c.notRun()
-	}
-	if p.v.Shallow {
+	skipped := len(c.Results) == 0 && c.notRun()
+	if p.sc.Whole {
+		single := len(c.Results) < 2 && len(c.SystemOut) < 2 && len(c.SystemErr) < 2
+		if p.odd || !plain || !single || skipped || c.Name == "" || c.Classname == "" {
+			return nil, errOdd
+		}
 		c.Raw = p.sc.Between(c.Offset, p.sc.Offset())
 	}
-	c.Plain = c.Plain && before == int64(p.asides)+p.dec.Repaired
-	p.ended = append(p.ended, c)
-	return nil
+	return c, nil
 }
 
-// visit counts the cases that have ended, and gives them out.
-func (p *parser) visit() error {
-	for i, c := range p.ended {
-		p.ended[i] = nil
-		status := c.Status()
-		p.file.Counts.Add(status)
-		p.suite.Cases++
-		p.suite.Counts.Add(status)
-		p.suite.Time += c.Time
-		p.suite.reruns += len(c.Reruns)
-		if p.v.Case != nil {
-			if err := p.v.Case(c); err != nil {
-				return errVisitor{err}
-			}
-		}
+// visit counts a case that has ended, and gives it out.
+func (p *parser) visit(c *Case) error {
+	status := c.Status()
+	p.file.Counts.Add(status)
+	p.suite.Cases++
+	p.suite.Counts.Add(status)
+	p.suite.Time += c.Time
+	p.suite.reruns += len(c.Reruns)
+	if p.v.Case == nil {
+		return nil
 	}
-	p.ended = p.ended[:0]
+	if err := p.v.Case(c); err != nil {
+		return errVisitor{err}
+	}
 	return nil
 }
 
 // notRun makes a case skipped of which GoogleTest or CTest say by an attribute that it
 // did not run: it has no child that says so.
-func (c *Case) notRun() {
+func (c *Case) notRun() bool {
 	for _, name := range [...]string{"status", "result"} {
 		switch value := c.Attr(name); value {
 		case "notrun", "disabled", "suppressed", "skipped":
 			c.Results = append(c.Results, Result{Status: Skipped, Message: "not run: " + name + `="` + value + `"`})
-			c.Plain = false
-			return
+			return true
 		}
 	}
+	return false
 }
 
-// inside reads an element that stands in a test case.
-func (p *parser) inside(name string) error {
-	c := p.in
-	c.Plain = c.Plain && len(p.sc.QName) == len(name)
-	switch name {
-	case "testcase":
-		return p.testCase()
-	case "properties":
-		if p.sink == nil {
-			return p.body(nil, (*parser).property)
-		}
-		return p.unknown(name)
-	case "failure", "error", "skipped":
-		_, err := p.result(name, &c.Results)
-		c.Plain = c.Plain && len(c.Results) == 1
-		return err
-	case "flakyFailure", "flakyError", "rerunFailure", "rerunError":
-		return p.again(c, RerunKind(strings.Clone(name)))
-	case "system-out", "system-err":
-		_, err := p.textInto(name, &c.SystemOut, &c.SystemErr)
-		c.Plain = c.Plain && len(c.SystemOut) < 2 && len(c.SystemErr) < 2
-		return err
-	default:
-		return p.unknown(name)
+// attempt reads one that a runner reports inside the final case.
+func (p *parser) attempt(kind RerunKind) error {
+	if p.sc.Whole {
+		return errOdd
 	}
-}
-
-// again reads an attempt that a runner reports inside the final case.
-func (p *parser) again(c *Case, kind RerunKind) error {
-	r := Rerun{Kind: kind}
+	c, r := p.in, Rerun{Kind: kind}
 	p.attrs(nil, field{"message", &r.Message}, field{"type", &r.Type})
-	c.Plain = false
-	p.rerun = &r
-	var text []byte
-	err := p.body(&text, (*parser).ofAttempt)
-	p.rerun = nil
-	if trace := takeText(text); strings.TrimSpace(trace) != "" { // where there is no element for it
+	parts := map[string]*string{"stackTrace": &r.StackTrace, "system-out": &r.SystemOut, "system-err": &r.SystemErr}
+	var rest []byte
+	err := p.body(&rest, func(p *parser, name string) error {
+		part := parts[name]
+		if part == nil {
+			return p.markup(name)
+		}
+		text, err := p.text()
+		*part = join(*part, text)
+		return err
+	})
+	if trace := takeText(rest); strings.TrimSpace(trace) != "" { // where there is no element for it
 		r.StackTrace = join(trace, r.StackTrace)
 	}
 	c.Reruns = append(c.Reruns, r)
-	return err
-}
-
-// ofAttempt reads a child of such an attempt.
-func (p *parser) ofAttempt(name string) error {
-	r := p.rerun
-	list := map[string]*string{"stackTrace": &r.StackTrace, "system-out": &r.SystemOut, "system-err": &r.SystemErr}[name]
-	if list == nil {
-		return p.markup(name)
-	}
-	text, err := p.text()
-	*list = join(*list, text)
 	return err
 }
 

@@ -79,8 +79,7 @@ type Case struct {
 	SystemOut  []string // one per element
 	SystemErr  []string
 	Offset     int64  // of the start tag in the input, in bytes of its text in UTF-8
-	Raw        []byte // of a shallow case: its bytes in the input
-	Plain      bool   // they can stand in a report as they are, if its texts are not too long
+	Raw        []byte // of a shallow case: its bytes in the input, which can stand in a report as they are
 }
 
 // Status is the case's class, by severity over its results.

@@ -6,37 +6,29 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // parser follows the tokens and gives the visitor cases and suites: a method for each
-// element that JUnit knows. A case is read when all of it is in the scanner's window:
-// one that is not is read again from its beginning when there is more.
+// element that JUnit knows. A shallow case is read when all of it is in the scanner's
+// window (sc.Whole): one that is not is read again from its beginning when there is more.
 type parser struct {
-	sc    xmltext.Scanner
-	o     ReadOptions
-	v     Visitor
-	file  *File
-	suite *Suite // innermost open suite; &file.Outer outside of any
-	in    *Case  // innermost open case
-	spare Case   // shallow cases are made of it
-	held  int64  // bytes that the open suites hold beside their cases
-	junk  bool   // text before any element
-	state
-}
-
-// state is what changes inside of a case.
-type state struct {
+	sc     xmltext.Scanner
 	dec    xmltext.Decoder
-	rerun  *Rerun  // the open one
-	sink   *[]byte // collects text; nil: where the tokens are, JUnit has none
-	ended  []*Case // that were not given out yet: the outermost one is last
-	depth  int
-	names  []byte // qualified names of the open elements
-	inner  int    // where that of the innermost begins
-	pieces int    // children and attributes of the case
-	asides int    // comments and the like so far
+	o      ReadOptions
+	v      Visitor
+	file   *File
+	suite  *Suite   // innermost open suite; &file.Outer outside of any
+	in     *Case    // innermost open case
+	pieces int      // children and attributes of the outermost one
+	held   int64    // bytes that the open suites hold beside their cases
+	sink   *[]byte  // collects text; nil: where the tokens are, JUnit has none
+	open   []string // qualified names of the open elements
+	junk   bool     // text before any element
+	odd    bool     // the shallow case has attributes that cannot stand in a report as they are
+	spare  Case     // shallow cases are made of it
 }
 
 // maxPieces bounds the children and attributes of one case.
@@ -48,6 +40,9 @@ var (
 	errMuchText = errors.New("what suites say beside their cases is larger than the limit for a test case")
 	errTooMuch  = errors.New("the file is larger than the limit")
 )
+
+// errOdd ends the reading of a shallow case that cannot stand in a report as it is.
+var errOdd = errors.New("the case has to be read as a value")
 
 // child reads an element that stands inside of another one: the scanner is behind its
 // start tag. The name is gone with the next token.
@@ -77,21 +72,14 @@ func (p *parser) document() error {
 	}
 }
 
-// next is the next token that says something.
-func (p *parser) next() (kind xmltext.Kind, err error) {
-	for kind = xmltext.Aside; kind == xmltext.Aside && err == nil; {
-		if kind, err = p.sc.Next(); errors.Is(err, xmltext.ErrShort) && p.in == nil {
-			kind, err = xmltext.Aside, p.sc.More()
-		} else if kind == xmltext.Aside {
-			p.asides++
-		}
-	}
-	if err == nil && kind == xmltext.CharData {
-		p.dec.Repaired += p.sc.Stray
-	}
+// next is the next token, as long as the file and the open case are within their bounds.
+func (p *parser) next() (xmltext.Kind, error) {
+	kind, err := p.sc.Next()
 	switch {
 	case err != nil:
 		return kind, err
+	case p.odd, p.sc.Whole && p.sc.Skipped:
+		return kind, errOdd
 	case p.sc.Offset() > p.o.MaxBytes:
 		return kind, errTooMuch
 	case p.in == nil:
@@ -114,12 +102,11 @@ func (p *parser) body(sink *[]byte, each child) error {
 	if p.sc.SelfClose {
 		return nil
 	}
-	if p.depth++; p.depth > p.o.MaxDepth {
+	if len(p.open) == p.o.MaxDepth {
 		return errTooDeep
 	}
-	outerSink, outerName, name := p.sink, p.inner, len(p.names)
-	p.sink, p.inner = sink, name
-	p.names = append(p.names, p.sc.QName...)
+	outer, name := p.sink, string(p.sc.QName)
+	p.sink, p.open = sink, append(p.open, name)
 	for {
 		kind, err := p.next()
 		switch {
@@ -132,11 +119,10 @@ func (p *parser) body(sink *[]byte, each child) error {
 			err = p.chars(p.sc.Text, xmltext.InText)
 		case kind == xmltext.CDATA:
 			err = p.chars(p.sc.Text, xmltext.InCDATA)
-		case !bytes.Equal(p.names[name:], p.sc.QName):
-			err = fmt.Errorf("</%s> where </%s> was expected", p.sc.QName, p.names[name:])
+		case string(p.sc.QName) != name:
+			err = fmt.Errorf("</%s> where </%s> was expected", p.sc.QName, name)
 		default:
-			p.sink, p.inner, p.names = outerSink, outerName, p.names[:name]
-			p.depth--
+			p.sink, p.open = outer, p.open[:len(p.open)-1]
 			return nil
 		}
 		if err != nil {
@@ -147,41 +133,49 @@ func (p *parser) body(sink *[]byte, each child) error {
 
 // chars takes text over. Between elements, where JUnit has none, it is output.
 func (p *parser) chars(raw []byte, where xmltext.Context) error {
-	if p.shallow() {
-		if p.sink == nil {
-			raw = bytes.TrimSpace(raw)
-			p.in.Plain = p.in.Plain && len(raw) == 0
-		}
-		if !xmltext.Plain(raw, where) {
-			p.in.Plain = false
-			p.dec.Count(raw, where)
-		}
-		return nil
+	if p.sink == nil {
+		raw = bytes.TrimSpace(raw)
 	}
-	if p.sink != nil {
+	switch {
+	case p.sc.Whole && (!xmltext.Plain(raw, where) || p.sink == nil && len(raw) > 0):
+		return errOdd
+	case p.sc.Whole, p.sink == nil && (len(raw) == 0 || p.in == nil && !p.kept()):
+		return nil
+	case p.sink == nil:
+		return p.output(p.dec.Append(nil, raw, where))
+	default:
 		*p.sink = p.dec.Append(*p.sink, raw, where)
 		return nil
 	}
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || p.in == nil && !p.kept() {
-		return nil
-	}
-	text := takeText(p.dec.Append(nil, raw, where))
-	if p.in != nil {
-		p.in.SystemOut = append(p.in.SystemOut, text)
-		return nil
-	}
-	p.suite.SystemOut = append(p.suite.SystemOut, text)
-	return p.hold(len(text))
 }
 
-// shallow reports whether texts are only looked at.
-func (p *parser) shallow() bool { return p.v.Shallow && p.in != nil }
+// output adds collected text to the output of the open case or suite.
+func (p *parser) output(text []byte) error {
+	out := &p.suite.SystemOut
+	if p.in != nil {
+		out = &p.in.SystemOut
+	}
+	*out = append(*out, takeText(text))
+	return p.hold(len(text))
+}
 
 // kept reports whether what stands here, outside of all cases, is said of tests: in a
 // suite, or directly in <testsuites>.
 func (p *parser) kept() bool {
-	return p.suite != &p.file.Outer || p.file.Root == "testsuites" && p.depth == 1
+	return p.suite != &p.file.Outer || p.file.Root == "testsuites" && len(p.open) == 1
+}
+
+// hold counts one thing of n bytes that is kept until the end of the open suite,
+// and refuses what is more than may be held. What a case holds has a bound of its own.
+func (p *parser) hold(n int) error {
+	const itself = 64 // bytes, also of one that is empty
+	if p.in != nil {
+		return nil
+	}
+	if p.held += int64(n) + itself; p.held > p.o.MaxCase {
+		return errMuchText
+	}
+	return nil
 }
 
 // text reads the text of the element that has just begun. Elements inside are markup
@@ -190,7 +184,7 @@ func (p *parser) text() (string, error) {
 	var text []byte
 	from := p.sc.Offset()
 	err := p.body(&text, (*parser).markup)
-	if p.shallow() && !p.sc.SelfClose && err == nil {
+	if p.sc.Whole && !p.sc.SelfClose && err == nil {
 		return xmltext.OwnString(p.sc.Between(from, p.sc.TokenStart)), nil
 	}
 	return takeText(text), err
@@ -203,8 +197,10 @@ func takeText(b []byte) string { return Clean(xmltext.OwnString(b)) }
 func (p *parser) markup(string) error { return p.verbatim((*parser).markup) }
 
 func (p *parser) verbatim(each child) error {
-	p.notPlain()
-	name := bytes.Clone(p.sc.QName)
+	if p.sc.Whole {
+		return errOdd
+	}
+	name := string(p.sc.QName)
 	*p.sink = append(append(*p.sink, '<'), name...)
 	for _, a := range p.sc.Attrs {
 		*p.sink = append(append(append(*p.sink, ' '), a.Name...), `="`...)
@@ -231,57 +227,38 @@ type field struct {
 // attrs are the attributes of the current tag, clean and sorted by name, but for those
 // that have a field.
 func (p *parser) attrs(into []Attr, fields ...field) []Attr {
-	seen := 0 // fields, as bits
-	for _, a := range p.sc.Attrs {
-		name, plain := plainName(a.Name), xmltext.Plain(a.Value, xmltext.InAttribute)
-		if !name || !plain {
-			p.notPlain()
+	for i, a := range p.sc.Attrs {
+		if p.sc.Whole {
+			again := slices.ContainsFunc(p.sc.Attrs[:i], func(b xmltext.Attr) bool { return bytes.Equal(b.Name, a.Name) })
+			p.odd = p.odd || again || !plainName(a.Name) || !xmltext.Plain(a.Value, xmltext.InAttribute)
 		}
 		if bytes.HasPrefix(a.Name, []byte("xmlns")) {
 			continue // says nothing once the prefixes are gone
 		}
-		one := Attr{Name: p.copied(xmltext.Local(a.Name)), Value: p.copied(a.Value)}
-		if !name {
-			one.Name = Clean(string(p.dec.Append(nil, xmltext.Local(a.Name), xmltext.InCDATA)))
-		}
-		if !plain || strings.IndexByte(one.Value, '&') >= 0 {
-			one.Value = p.dec.Clean(a.Value)
-		}
-		if i := slices.IndexFunc(fields, func(f field) bool { return f.name == one.Name }); i >= 0 {
-			if *fields[i].to = one.Value; seen&(1<<i) != 0 {
-				p.notPlain()
-			}
-			seen |= 1 << i
-			continue
-		}
-		n := len(into)
-		if into = addAttr(into, one); len(into) == n {
-			p.notPlain()
+		name, value := xmltext.Local(a.Name), p.value(a.Value, xmltext.InAttribute)
+		if i := slices.IndexFunc(fields, func(f field) bool { return f.name == string(name) }); i >= 0 {
+			*fields[i].to = value
+		} else {
+			into = addAttr(into, Attr{p.value(name, xmltext.InCDATA), value})
 		}
 	}
 	return into
 }
 
-// copied is b as a string: of a shallow case, of the window.
-func (p *parser) copied(b []byte) string {
-	if p.shallow() {
-		return xmltext.OwnString(b)
+// value is raw text of a tag, clean; of a shallow case it may be a part of the window.
+func (p *parser) value(raw []byte, where xmltext.Context) string {
+	if p.sc.Whole && bytes.IndexByte(raw, '&') < 0 {
+		return xmltext.OwnString(raw)
 	}
-	return string(b)
+	return p.dec.Clean(raw, where)
 }
 
 // plainName reports whether every reader takes the name for that of an attribute.
 func plainName(name []byte) bool {
 	for _, c := range name {
-		if c >= 0x80 || c == ':' {
+		if c >= utf8.RuneSelf || c == ':' {
 			return false
 		}
 	}
 	return string(name) != "xmlns"
-}
-
-func (p *parser) notPlain() {
-	if p.in != nil {
-		p.in.Plain = false
-	}
 }

@@ -26,8 +26,9 @@ func (o ReadOptions) WithDefaults() ReadOptions {
 type Visitor struct {
 	Case  func(*Case) error  // the case is the callee's, unless it is shallow
 	Suite func(*Suite) error // after the suite's end; also for suites that were cut off
-	// Shallow cases have names, messages and properties, and texts as they stand in the
-	// input: it is many times faster. All of it is gone when Case returns.
+	// Shallow asks for cases that can stand in a report as they are in that form: with names,
+	// messages and properties, and texts as they stand in the input. It is many times faster.
+	// All of such a case is gone when Case returns. The others are values.
 	Shallow bool
 }
 
@@ -94,8 +95,8 @@ func (p *parser) verdict(err error, coded bool) error {
 	case errors.Is(err, xmltext.ErrTruncated):
 		out.Offset, out.Line = p.sc.End(), p.sc.LineAt(p.sc.End())
 		out.Kind, out.Detail = Truncated, "the file ends inside a tag"
-		if p.depth > 0 {
-			out.Detail = fmt.Sprintf("the file ends inside <%s>", p.names[p.inner:])
+		if n := len(p.open); n > 0 {
+			out.Detail = fmt.Sprintf("the file ends inside <%s>", p.open[n-1])
 		}
 	case errors.Is(err, errTooDeep), errors.Is(err, xmltext.ErrTooLarge), errors.Is(err, xmltext.ErrTooMany), errors.Is(err, errMuchText), errors.Is(err, errTooMuch):
 		out.Kind, out.Detail = TooLarge, err.Error()

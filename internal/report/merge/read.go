@@ -29,7 +29,7 @@ type fileRead struct {
 func (m *merger) read(i int) error {
 	f := &m.in.Files[i]
 	p := &fileRead{m: m, file: f, nameless: nameless(f), first: len(m.parts), open: make(map[*junit.Suite]*part), prefix: m.rebase(f)}
-	got, err := source.Read(*f, m.o.Read, junit.Visitor{Case: p.testCase, Suite: p.end, Shallow: true})
+	got, err := source.Read(*f, m.o.Read, junit.Visitor{Case: p.testCase, Suite: p.end, Shallow: len(m.o.Labels) == 0})
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
 		return err
@@ -59,11 +59,13 @@ func (p *fileRead) testCase(c *junit.Case) error {
 	if c.Name == "" && c.Classname == "" && len(c.Attrs)+len(c.Properties)+len(c.Results)+len(c.Reruns) == 0 {
 		e.flags = flagBare
 	}
-	if !c.Plain || c.Classname == "" || len(m.o.Labels) > 0 || p.prefix != "" && fold.Attached(c.Raw) {
+	if c.Raw != nil && p.prefix != "" && fold.Attached(c.Raw) {
 		var err error
 		if c, err = junit.ReadCase(c.Raw); err != nil {
 			return fmt.Errorf("%s: %w", p.file.Shown, err)
 		}
+	}
+	if c.Raw == nil {
 		fold.Repeated(c, m.o.Flaky)
 		p.identify(o, c)
 		if p.prefix != "" {

@@ -22,7 +22,7 @@ const (
 	CDATA         // a CDATA section
 	StartTag      // SelfClose if it ends the element, too
 	EndTag
-	Aside // a comment, an instruction, a document type
+	aside // a comment, an instruction, a document type
 )
 
 // Bounds of the window and of a tag.
@@ -35,20 +35,20 @@ const (
 type Attr struct{ Name, Value []byte }
 
 // Scanner cuts tokens off a window of the input. A token that does not end in the
-// window is ErrShort: after More it is cut again, from its beginning, so that no state
-// is left of what was seen of it. It is lenient where a reader loses nothing by it ("<"
+// window is cut again when there is more, from its beginning, so that no state is left
+// of what was seen of it. It is lenient where a reader loses nothing by it ("<"
 // inside quotes or before a blank, a bare "&") and strict about structure.
 type Scanner struct {
-	// The current token, until More.
+	// The current token, until the next.
 	QName      []byte // the name with its prefix
 	Attrs      []Attr
 	Text       []byte
 	SelfClose  bool
-	Stray      int64 // "<" of a text that begin no markup
+	Skipped    bool  // something stood aside before it
 	TokenStart int64 // its offset
 
 	Pieces bool  // text may come in pieces, cut anywhere
-	Whole  bool  // what stands aside stays in the window, too
+	Whole  bool  // what was cut off stays in the window, and what goes on behind it is ErrShort
 	Err    error // of the reader, other than io.EOF
 
 	r     io.Reader
@@ -135,18 +135,23 @@ func (s *Scanner) More() error {
 	return nil
 }
 
-// Next cuts off a token.
+// Next cuts off a token. What stands aside is skipped.
 func (s *Scanner) Next() (Kind, error) {
-	s.TokenStart = s.Offset()
-	b := s.buf[s.pos:]
-	if len(b) == 0 && s.eof {
-		return EOF, s.Err
+	for s.Skipped = false; ; {
+		s.TokenStart = s.Offset()
+		b := s.buf[s.pos:]
+		if len(b) == 0 && s.eof {
+			return EOF, s.Err
+		}
+		kind, n, err := s.cut(b)
+		s.Skipped = s.Skipped || kind == aside
+		if s.pos += n; err == ErrShort && (!s.Whole || s.eof) { //nolint:errorlint // never wrapped
+			err, kind = s.More(), aside
+		}
+		if err != nil || kind != aside {
+			return kind, err
+		}
 	}
-	kind, n, err := s.cut(b)
-	if s.pos += n; err == ErrShort && s.eof { //nolint:errorlint // never wrapped
-		err = cmp.Or(s.Err, ErrTruncated)
-	}
-	return kind, err
 }
 
 // cut gives the kind and the length of the token that b begins with.
@@ -162,12 +167,12 @@ func (s *Scanner) cut(b []byte) (Kind, int, error) {
 		n, err := s.endTag(b)
 		return EndTag, n, err
 	case b[1] == '?':
-		return s.aside(b, len("<?"), "?>")
+		return s.skip(b, len("<?"), "?>")
 	case b[1] != '!':
 		n, err := s.startTag(b)
 		return StartTag, n, err
 	case begins("<!--"):
-		return s.aside(b, len("<!--"), "-->")
+		return s.skip(b, len("<!--"), "-->")
 	case begins("<![CDATA["):
 		const begin = len("<![CDATA[")
 		n := bytes.Index(b[begin:], []byte("]]>"))
@@ -188,7 +193,6 @@ func (s *Scanner) cut(b []byte) (Kind, int, error) {
 // charData is the length of the text that b begins with, to the end of the input if no
 // markup follows. A "<" with which no markup begins is one that somebody forgot to escape.
 func (s *Scanner) charData(b []byte) (n int, err error) {
-	stray := int64(0)
 	for {
 		i := bytes.IndexByte(b[n:], '<')
 		if i < 0 {
@@ -199,13 +203,11 @@ func (s *Scanner) charData(b []byte) (n int, err error) {
 			break
 		}
 		n++
-		stray++
 	}
 	if n+1 >= len(b) && !s.eof && (!s.Pieces || n < WindowSize/2) {
 		return 0, ErrShort
 	}
 	s.Text = b[:n]
-	s.Stray = stray
 	return n, nil
 }
 
@@ -214,18 +216,18 @@ func stands(c byte) bool {
 	return c != '/' && c != '!' && c != '?' && !nameStart(c) && c >= ' ' || isSpace(c)
 }
 
-// aside skips n bytes and then everything up to and including end. Of a long one only how
+// skip skips n bytes and then everything up to and including end. Of a long one only how
 // it begins, and what may be a part of the end, stays in the window, if it need not be whole.
-func (s *Scanner) aside(b []byte, n int, end string) (Kind, int, error) {
+func (s *Scanner) skip(b []byte, n int, end string) (Kind, int, error) {
 	if i := bytes.Index(b[n:], []byte(end)); i >= 0 {
-		return Aside, n + i + len(end), nil
+		return aside, n + i + len(end), nil
 	}
 	keep := n + len(end) - 1
 	if s.Whole || s.eof || len(b) < WindowSize/2 {
-		return Aside, 0, ErrShort
+		return aside, 0, ErrShort
 	}
 	copy(b[len(b)-keep:], b[:n])
-	return Aside, len(b) - keep, ErrShort
+	return aside, len(b) - keep, ErrShort
 }
 
 // docType skips a document type with its internal subset. Nothing in it is used: no
@@ -241,7 +243,7 @@ func (s *Scanner) docType(b []byte) (Kind, int, error) {
 		case c == '<' && bytes.HasPrefix(b[i:], []byte("<!--")):
 			n := bytes.Index(b[i:], []byte("-->"))
 			if n < 0 {
-				return Aside, 0, ErrShort
+				return aside, 0, ErrShort
 			}
 			i += n + len("->")
 		case c == '"' || c == '\'':
@@ -252,11 +254,11 @@ func (s *Scanner) docType(b []byte) (Kind, int, error) {
 			depth--
 		case c == '>':
 			if depth--; depth <= 0 {
-				return Aside, i + 1, nil
+				return aside, i + 1, nil
 			}
 		}
 	}
-	return Aside, 0, ErrShort
+	return aside, 0, ErrShort
 }
 
 // startTag parses the start tag that b begins with, and gives its length.

@@ -73,7 +73,7 @@ func plainOdd(b []byte, where Context) int {
 		return 0
 	case c == '#' && (len(b) < len(spelledESC) && where != InAttribute || bytes.HasPrefix(b, []byte(spelledESC))):
 		return 0 // the rest of it may be in another piece
-	case c == ']' && bytes.HasPrefix(b, []byte("]]>")), c == '<' && where == InAttribute:
+	case c == ']' && bytes.HasPrefix(b, []byte("]]>")), c == '<' && where != InCDATA:
 		return 0
 	case c < ' ' && where == InAttribute:
 		return 0 // readers make a blank of it, or do not
@@ -101,34 +101,20 @@ func legal(r rune) bool {
 // Decoder turns raw XML character data into text: entities, line ends, and what
 // XML does not allow. It counts what it had to repair. The control characters
 // that begin terminal sequences are left for Clean.
-type Decoder struct {
-	Repaired int64
-	piece    []byte
-}
+type Decoder struct{ Repaired int64 }
 
-// Clean is the decoded, clean value of an attribute.
-func (d *Decoder) Clean(value []byte) string {
-	d.Repaired += int64(bytes.Count(value, []byte{'<'})) // XML wants it escaped, and nothing is lost
-	return Clean(string(d.Append(nil, value, InAttribute)))
-}
-
-// Count counts what has to be repaired of a text that is not decoded now.
-func (d *Decoder) Count(src []byte, where Context) {
-	const enough = 64 << 10 // a long text is counted piece by piece, each up to a blank: no reference has one
-	for len(src) > 0 {
-		n := len(src)
-		if i := bytes.IndexByte(src[min(n, enough):], ' '); i >= 0 {
-			n = enough + i
-		}
-		d.piece = d.Append(d.piece[:0], src[:n], where)
-		src = src[n:]
-	}
+// Clean is raw text, decoded and clean.
+func (d *Decoder) Clean(raw []byte, where Context) string {
+	return Clean(OwnString(d.Append(nil, raw, where)))
 }
 
 // Append appends decoded text. In attributes white space is blanks. A reference that
 // XML does not know stays as it is written: an entity of a document type is never
-// expanded, and a bare "&" loses nothing.
+// expanded, and a bare "&" loses nothing, nor does a "<" that begins no markup.
 func (d *Decoder) Append(dst, src []byte, where Context) []byte {
+	if where != InCDATA {
+		d.Repaired += int64(bytes.Count(src, []byte{'<'}))
+	}
 	for {
 		n := nextOdd(src, 0, '&', '&', '&', '&')
 		dst = append(dst, src[:n]...)
