@@ -51,6 +51,6 @@ func (l limit) size(packages []*pkg) int {
 func shrinking() map[string]int {
 	return map[string]int{
 		"lines of room internal/report/bench": 2595,
-		"lines of room internal/report/junit": 2990,
+		"lines of room internal/report/junit": 2982,
 	}
 }

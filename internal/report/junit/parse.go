@@ -31,8 +31,10 @@ type parser struct {
 	spare  Case     // shallow cases are made of it
 }
 
-// maxPieces bounds the children and attributes of one case.
-const maxPieces = 1 << 20
+const (
+	maxDepth  = 64      // of nested elements
+	maxPieces = 1 << 20 // children and attributes of one case
+)
 
 // What ends the reading of a hostile file.
 var (
@@ -102,7 +104,7 @@ func (p *parser) body(sink *[]byte, each child) error {
 	if p.sc.SelfClose {
 		return nil
 	}
-	if len(p.open) == p.o.MaxDepth {
+	if len(p.open) == maxDepth {
 		return errTooDeep
 	}
 	outer, name := p.sink, string(p.sc.QName)

@@ -11,14 +11,13 @@ import (
 
 // ReadOptions bound what Read accepts. Zero values mean the defaults.
 type ReadOptions struct {
-	MaxDepth int   // of nested elements; default 64
 	MaxBytes int64 // of the whole input; default 4 GiB
 	MaxCase  int64 // of one test case; default 256 MiB
 }
 
 // WithDefaults gives the bounds that hold.
 func (o ReadOptions) WithDefaults() ReadOptions {
-	return ReadOptions{cmp.Or(o.MaxDepth, 64), cmp.Or(o.MaxBytes, 4<<30), cmp.Or(o.MaxCase, 256<<20)}
+	return ReadOptions{cmp.Or(o.MaxBytes, 4<<30), cmp.Or(o.MaxCase, 256<<20)}
 }
 
 // Visitor receives what Read finds, in file order. Nil functions are not called. An

@@ -54,8 +54,8 @@ func (w *Writer) Begin(name string, c Counts, t time.Duration) {
 	w.raw(">")
 }
 
-// BeginSuite starts a suite. Of s its name, attributes, properties and results
-// matter; what it declares itself gives way to c and t.
+// BeginSuite starts a suite. Of s its name, attributes and properties matter; what it
+// declares itself gives way to c and t.
 func (w *Writer) BeginSuite(s *Suite, c Counts, t time.Duration) {
 	w.raw("\n  ")
 	w.counted("testsuite", s.Name, c)
@@ -67,10 +67,6 @@ func (w *Writer) BeginSuite(s *Suite, c Counts, t time.Duration) {
 	if len(s.Properties) > 0 {
 		w.raw("\n    ")
 		w.properties(s.Properties)
-	}
-	for _, r := range s.Results {
-		w.raw("\n    ")
-		w.result(r)
 	}
 }
 

@@ -76,7 +76,7 @@ func Cut(s string, limit int, kept string) (string, int) {
 
 // Rebase makes the relative paths of a case's attachments begin at the report.
 func Rebase(c *junit.Case, prefix string) {
-	for _, text := range texts(c) {
+	rebase := func(text *string) {
 		*text = attachment.ReplaceAllStringFunc(*text, func(marker string) string {
 			path := attachment.FindStringSubmatch(marker)[1]
 			if strings.HasPrefix(path, "/") || strings.Contains(path[:min(len(path), 20)], ":") {
@@ -85,19 +85,14 @@ func Rebase(c *junit.Case, prefix string) {
 			return strings.Replace(marker, path, prefix+"/"+path, 1)
 		})
 	}
-}
-
-// texts are the texts of the results and the outputs of a case.
-func texts(c *junit.Case) (out []*string) {
 	for i := range c.Results {
-		out = append(out, &c.Results[i].Text)
+		rebase(&c.Results[i].Text)
 	}
 	for _, list := range [...][]string{c.SystemOut, c.SystemErr} {
 		for i := range list {
-			out = append(out, &list[i])
+			rebase(&list[i])
 		}
 	}
-	return out
 }
 
 // Level is how much is cut of a report that would be too large; never a case.
