@@ -70,4 +70,9 @@ def test_skip():
 	sum, out = mergeFiles(t, Options{}, false, filepath.Join(dir, "b.xml"))
 	require.Equal(t, junit.Counts{Tests: 2, Errors: 1}, sum.Counts, "without an exit code the nameless case is all that tells")
 	require.Equal(t, junit.Errored, find(t, out, "pytest", interrupted).Status())
+
+	run(9, "--junit-xml=c.xml", "-o", "junit_suite_name=perf sanity", "exits")
+	sum, out = mergeFiles(t, Options{}, false, filepath.Join(dir, "c.xml"))
+	require.Equal(t, junit.Counts{Tests: 2, Errors: 1}, sum.Counts)
+	require.Equal(t, junit.Errored, find(t, out, "perf sanity", interrupted).Status(), "whatever the suite is called")
 }

@@ -159,13 +159,13 @@ func (p *fileRead) end(s *junit.Suite) error {
 	delete(p.open, s)
 	o.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
 	if counts, ok := s.Declared("tests"); !ok || !s.Complete || counts < o.cases || o.down {
+		o.reading = fold.ReadingOf(s, o.shown())
+		o.pytest = o.pytest || o.reading == fold.LastCounts
 		if o.pytest && counts < o.cases {
 			if err := p.interrupt(o); err != nil {
 				return err
 			}
 		}
-		o.reading = fold.ReadingOf(s, o.shown())
-		o.pytest = o.pytest || o.reading == fold.LastCounts
 	}
 	if !o.suite.head.add(s) {
 		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
