@@ -82,6 +82,21 @@ func TestAHelperLeavesARunThatIsResumed(t *testing.T) {
 	})
 }
 
+// A resume that fails at once leaves the run to nobody: the helper goes on.
+func TestAHelperGoesOnAfterADriverThatGaveUp(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		o := simOptions(t, s, dir, 1)
+		owner := leftBy(t, o, 5*time.Minute)
+		now := time.Now()
+		require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), rundir.Lease{Schema: 1, Owner: "B", Acquired: now, Heartbeat: now, Released: &now}))
+		require.NoError(t, helperOf(owner, o))
+		require.Positive(t, s.count("scancel"))
+	})
+}
+
 // A driver that is told to stop may be killed before it has written down that it ended a job. Its helper has, then: the
 // case comes again.
 func TestWhatAHelperHasWrittenDownComesAgain(t *testing.T) {
@@ -93,6 +108,9 @@ func TestWhatAHelperHasWrittenDownComesAgain(t *testing.T) {
 			o := simOptions(t, s, dir, 1)
 			leftBy(t, o, 15*time.Minute)
 			s.scancel([]string{"1"})
+			if cause == rundir.CauseInterrupted { // a process of its own, which begins by reading
+				time.Sleep(20 * time.Second)
+			}
 			require.NoError(t, rundir.WriteJSON(dir.CancelFile(), rundir.Cancel{At: time.Now(), Reason: "enough", Cause: cause}))
 			time.Sleep(time.Minute)
 			run, err := resume(context.Background(), o)

@@ -233,13 +233,14 @@ func (t caseTransition) searched(s runs.Search, err error) {
 // there is a record it may have: then no other may be submitted in its place.
 func (t caseTransition) unanswered(s runs.Search, err error) {
 	c := t.c
-	if c.searchSince.IsZero() || !s.Blind && t.longBlind(c) { // sacct has the time that it would have had before
+	if c.searchSince.IsZero() {
 		c.searchSince = t.at
 	}
-	if !s.Blind {
-		c.blindSince = time.Time{}
-	} else if c.blindSince.IsZero() {
+	switch {
+	case s.Blind && c.blindSince.IsZero():
 		c.blindSince = t.at
+	case !s.Blind && !c.blindSince.IsZero(): // sacct has the time that it would have had before
+		c.searchSince, c.blindSince = c.searchSince.Add(t.at.Sub(c.blindSince)), time.Time{}
 	}
 	most, since := notReadyFor, c.searchSince
 	if s.Blind {

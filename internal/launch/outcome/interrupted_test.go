@@ -11,7 +11,7 @@ import (
 func TestAnInterruptionThatDidNotReachItsJob(t *testing.T) {
 	t.Parallel()
 	interrupted := func(f *Facts) {
-		f.Job.Cancel = &rundir.Cancel{At: at(0), Reason: "interrupted", Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseInterrupted}
+		f.Job.Cancel = &rundir.Cancel{At: at(18 * m), Reason: "interrupted", Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseInterrupted}
 	}
 	for name, tc := range map[string]struct {
 		f Facts
@@ -36,6 +36,10 @@ func TestAnInterruptionThatDidNotReachItsJob(t *testing.T) {
 		"the driver was told to stop, and ended it": {
 			facts(30*m, notListed(30*m, 30*m), acct(30*m, 20*m, "CANCELLED by 1000", "0:0"), agentEnd(20*m, "infra", "GEN_0", 20*m), interrupted),
 			want{done: true, outcome: "cancelled", kind: KindCancelled, conf: "agent+sacct", reason: "interrupted", phase: rundir.PhaseCollect},
+		},
+		"somebody else ended it, long after": {
+			facts(50*m, notListed(50*m, 50*m), acct(50*m, 40*m, "CANCELLED by 1000", "0:0"), agentEnd(40*m, "cancelled", "", 40*m), interrupted),
+			want{done: true, outcome: "cancelled", conf: "agent+sacct", reason: "because", phase: rundir.PhaseCollect},
 		},
 		"a role died of the signal": {
 			facts(30*m, notListed(30*m, 30*m), acct(30*m, 20*m, "CANCELLED by 1000", "0:0"), agentEnd(20*m, "test_failed", "GEN_0", 20*m), interrupted),

@@ -25,18 +25,6 @@ func Resolve(f Facts) Resolution {
 	return r
 }
 
-// unheeded reports whether a job that an interruption was to end has ended for another reason: a scancel may get lost.
-func unheeded(f Facts) bool {
-	if f.Job.Cancel == nil || f.Job.Cancel.Cause != rundir.CauseInterrupted {
-		return false
-	}
-	v, said := look(f), rundir.Outcome("")
-	if ended(f) {
-		said = f.Agent.End.Outcome
-	}
-	return said.IsTimeout() || v.over && v.state != slurm.Cancelled && said != rundir.OutcomeCancelled
-}
-
 func resolve(f Facts) Resolution {
 	if f.Job.Backend == rundir.BackendLocal || f.Local != nil {
 		return resolveLocal(f)

@@ -112,7 +112,8 @@ func (o CancelOptions) successor(ctx context.Context) (held *rundir.Lease) {
 	for range 5 {
 		var err error
 		held, err = lease.Read(o.Dir.LeaseFile())
-		if o.Driver == "" || err != nil || held == nil || held.Owner == o.Driver { // nobody takes over what he cannot read
+		gaveUp := held != nil && held.Released != nil && !held.Detached
+		if o.Driver == "" || err != nil || held == nil || gaveUp || held.Owner == o.Driver { // nobody takes over what he cannot read
 			return nil
 		}
 		if Sleep(ctx, time.Second) != nil {

@@ -283,8 +283,12 @@ func endOf(row *slurm.AcctRow) time.Time {
 // run's request, if it came before and the job's record says nothing, or that a driver was told to stop.
 func EndedBy(dir rundir.Dir, j rundir.Job, over time.Time) *rundir.Cancel {
 	c, ok := dir.CancelledAfter(j.Intent)
+	late := blame.ClockSkew
+	if c.Cause == rundir.CauseInterrupted {
+		late = time.Minute // the driver has asked, and the detached cancel that leaves word had to start and to read
+	}
 	outlived := j.Cancel != nil && j.Cancel.Cause == rundir.CauseInterrupted && c.Cause != rundir.CauseInterrupted
-	if !ok || j.Cancel != nil && !outlived || !over.IsZero() && over.Add(blame.ClockSkew).Before(c.At) {
+	if !ok || j.Cancel != nil && !outlived || !over.IsZero() && over.Add(late).Before(c.At) {
 		return j.Cancel
 	}
 	return &c

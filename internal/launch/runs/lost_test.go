@@ -143,6 +143,7 @@ func TestFinishFindsALocalAgentWhoseNumberIsNotWrittenDown(t *testing.T) {
 	agent := exec.Command("sleep", "1000")
 	agent.Env = append(os.Environ(), jobs.Cookie(l.job))
 	require.NoError(t, agent.Start())
+	t.Cleanup(func() { _ = agent.Process.Kill() })
 	id := strconv.Itoa(agent.Process.Pid)
 	for range 2 {
 		left, err := Finish(t.Context(), l.access, l.dir)

@@ -236,7 +236,9 @@ func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (er
 	case save && slices.ContainsFunc(d.Run.Cases, GoesOn): // what is still to come is owed
 	case save:
 		r.owed = ""
-		_ = tree.Remove(mark) // most have none
+		if left := tree.RemoveAll(mark); left != nil { // most have none
+			fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", left)
+		}
 	case len(d.Records) > 0:
 		why, unread := tree.ReadFile(mark, 1<<20)
 		switch {

@@ -115,8 +115,14 @@ func TestWhatStandsInThePlaceOfTheNoteIsNoPass(t *testing.T) {
 	require.EqualError(t, again.stored(t.Context(), d, false), "away")
 	require.NoError(t, os.WriteFile(mark, make([]byte, 2<<20), 0o644))
 	require.ErrorContains(t, again.stored(t.Context(), d, false), "cannot be read")
-	d.Run.Run.Build.Mode = baseline.ModePR
-	require.NoError(t, again.stored(t.Context(), d, false), "nobody will miss it")
+	require.NoError(t, os.Remove(mark))
+	require.NoError(t, os.MkdirAll(filepath.Join(mark, "full"), 0o755))
+	pr := d
+	pr.Run.Build.Mode = baseline.ModePR
+	require.NoError(t, again.stored(t.Context(), pr, false), "nobody will miss it")
+	r.Options.Setup, r.Mode = judging.Setup{}, baseline.ModeNightly
+	require.NoError(t, r.stored(t.Context(), d, true))
+	require.NoError(t, again.stored(t.Context(), d, false), "all of it is stored")
 }
 
 // A signal while regressions are measured again takes no alarm away: people are told of what the run itself has found.

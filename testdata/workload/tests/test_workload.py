@@ -277,11 +277,15 @@ def test_a_worker_passes_whose_server_died_while_the_client_measured(tmp_path):
     procs = disaggregated(tmp_path, skip="GEN_0", **SERVING)
     procs["GEN_0"] = start(tmp_path, f"disagg_upload-e2e-{DISAGG}", "GEN_0", CI_DISAGG_FAULT="GEN_0:server-kill-while-serving",
                            CI_DISAGG_POLL_S="20", **SERVING)
-    wait_for(lambda: gone(tmp_path / "hostnames-7-0" / "GEN_0.txt"))
-    procs["GEN_0"].send_signal(signal.SIGSTOP)  # between two of its looks, until the client is through
-    assert finish({"BENCHMARK": procs.pop("BENCHMARK")}) == {"BENCHMARK": 1}
-    procs["GEN_0"].send_signal(signal.SIGCONT)
-    assert finish(procs) == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0}
+    try:
+        wait_for(lambda: gone(tmp_path / "hostnames-7-0" / "GEN_0.txt"))
+        procs["GEN_0"].send_signal(signal.SIGSTOP)  # between two of its looks, until the client is through
+        assert procs["BENCHMARK"].wait(600) == 1
+        procs["GEN_0"].send_signal(signal.SIGCONT)
+    except BaseException:
+        kill(procs)
+        raise
+    assert finish(procs) == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
     first = next(line for line in (tmp_path / "trtllm-benchmark.0.0.log").read_text().splitlines() if line.startswith("ERROR"))
     assert re.match(r"ERROR (ServerDisconnectedError: Server disconnected|ConnectionRefusedError|RuntimeError: HTTP 500)", first)
 
