@@ -123,9 +123,8 @@ func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) (results 
 	case g.Format == "csv" || g.Format == "" && strings.EqualFold(filepath.Ext(file), ".csv"):
 		_, err = eachRow(br, func(row map[string]string, line int) error {
 			results = added(results, g.point(rd.Metrics, Result{Format: "generic-csv", File: file, Line: line}, func(at string) found {
-				text := strings.TrimSpace(row[at])
-				v, _ := parseNumber(text)
-				return found{v, text, line, text != ""}
+				v, _ := parseNumber(strings.TrimSpace(row[at]))
+				return found{v, row[at], line, row[at] != ""}
 			}))
 			return nil
 		})

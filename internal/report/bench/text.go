@@ -55,9 +55,6 @@ type servingTable struct {
 	next    Result // what is said before its table
 }
 
-// failure matches what the clients print where requests failed.
-var failure = regexp.MustCompile(`!FAILED REQUESTS!|!CHECK LOG FOR ERRORS!`)
-
 // Line looks at a line of the log.
 func (t *servingTable) Line(text []byte, number int) {
 	r := t.latest()
@@ -112,14 +109,16 @@ func (t *servingTable) between(text []byte, number int) {
 	case bytes.Contains(text, []byte("Namespace(")):
 		t.next.Point = parseNamespace(text)
 	case bytes.Contains(text, []byte("aximum request concurrency:")), bytes.Contains(text, []byte("Traffic request rate:")):
-		t.statement(&t.next, text, number)
+		t.statement(&t.next, preamble.Find(text), number)
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
 		bytes.Contains(text, []byte("User throughput (tok/s):")),
 		bytes.Contains(text, []byte("Time Breakdown ")): // the test appends them behind the client's table
 		if len(t.results) == 0 {
 			t.results = append(t.results, Result{Format: FormatServingText, File: t.file, Line: number})
 		}
-		t.statement(t.latest(), text, number)
+		if label, value, ok := labelled(text); ok { // of one task: a label of srun's makes it another line
+			t.take(t.latest(), label, value, number)
+		}
 	case bytes.Contains(text, []byte("Benchmark with concurrency ")): // comes after the table
 		if g, r := done.FindSubmatch(text), t.latest(); g != nil && r != nil && r.Concurrency == 0 {
 			r.Concurrency = small(g[1])
@@ -210,9 +209,11 @@ func (t *servingTable) metricOf(label string) (metric.Metric, bool) {
 	return t.metrics.Resolve(name)
 }
 
-// What is looked for in the arguments that a client prints, and behind its table.
+// What is looked for in what a client prints: its arguments, before and behind its table, and where requests failed.
 var (
 	argument = regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|dataset_name)=(?:'([^']*)'|([0-9]+)\b)`)
+	failure  = regexp.MustCompile(`!FAILED REQUESTS!|!CHECK LOG FOR ERRORS!`)
+	preamble = regexp.MustCompile(`[Mm]aximum request concurrency:.*|Traffic request rate:.*`) // wherever in a line
 	done     = regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`)
 )
 

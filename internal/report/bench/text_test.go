@@ -52,6 +52,24 @@ func TestTextFirst(t *testing.T) {
 	require.InDelta(t, 2.9, v, 0)
 }
 
+// What a client prints before its table is read wherever it stands in a line; what the test appends, of one task alone.
+func TestTextAroundATable(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(trtTable, "=====")
+	table, _, _ = strings.Cut(table, "Average Per Iter")
+	got, err := Reader{}.Read(strings.NewReader("INFO:bench:Maximum request concurrency: 16\n3: Traffic request rate: 2.5\n====="+table+
+		"[rank 0] Mean Per Iter Device Step Time (ms): 7.5\n[rank 1] Mean Per Iter Device Step Time (ms): 7.6\n1: User throughput (tok/s): 31\n"), "x.log")
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Empty(t, got[0].Problems)
+	require.Equal(t, 16, got[0].Concurrency)
+	require.InDelta(t, 2.5, got[0].Rate, 0)
+	v, _ := got[0].Value("user_throughput")
+	require.InDelta(t, 351.2, v, 0)
+	_, ok := got[0].Value("device_step_mean_ms")
+	require.False(t, ok)
+}
+
 func TestJSONFirst(t *testing.T) {
 	t.Parallel()
 	got, err := Reader{}.Read(strings.NewReader(`{"date": "20261121-101010", "backend": "openai", "num_prompts": 64, "duration": 12.5, "completed": 64,

@@ -50,7 +50,7 @@ func (p *parser) said(name string) error {
 		props, results, out, errs = &c.Properties, &c.Results, &c.SystemOut, &c.SystemErr
 	}
 	switch {
-	case name == "properties" && p.sink == nil:
+	case name == "properties" && (p.sink == nil || p.in == nil):
 		return p.body(nil, func(p *parser, name string) error { return p.property(name, props) })
 	case name == "failure":
 		return p.result(Failed, results)

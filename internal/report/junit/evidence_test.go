@@ -68,13 +68,16 @@ func TestContradiction(t *testing.T) {
 		`<testsuite failures="many"><testcase name="a"/></testsuite>`:                                             {"", ""},
 		`<testsuite errors="1"><testcase name="a"/><error message="x"/></testsuite>`:                              {"", ""},
 		`<testsuite failures="0">` + red + `</testsuite>`:                                                         {"", ""},
-		`<testsuite tests="2"/>`:                                                                                                         {none, ""},
-		`<testsuite tests="2"><testcase name="a"/></testsuite>`:                                                                          {"", "counts 2 tests, and shows 1"},
-		`<testsuite tests="1"><testcase name="a"/><testcase name="a"/></testsuite>`:                                                      {"", ""},
-		`<testsuite tests="2"><testsuite tests="2"><testcase name="a"/><testcase name="b"/></testsuite></testsuite>`:                     {"", ""},
-		`<testsuite failures="1"><testcase name="a"><flakyFailure type="t"/></testcase></testsuite>`:                                     {"", ""},
-		`<testsuite failures="1" tests="1"><testcase name="a"><rerunFailure type="t"/><failure/></testcase></testsuite>`:                 {"", ""},
-		`<testsuite failures="1" errors="1" tests="0"/>`:                                                                                 {failures, ""},
+		`<testsuite tests="2"/>`:                                                                                         {none, ""},
+		`<testsuite tests="2"><testcase name="a"/></testsuite>`:                                                          {"", "counts 2 tests, and shows 1"},
+		`<testsuite tests="1"><testcase name="a"/><testcase name="a"/></testsuite>`:                                      {"", ""},
+		`<testsuite tests="2"><testsuite tests="2"><testcase name="a"/><testcase name="b"/></testsuite></testsuite>`:     {"", ""},
+		`<testsuite failures="1"><testcase name="a"><flakyFailure type="t"/></testcase></testsuite>`:                     {"", ""},
+		`<testsuite failures="1" tests="1"><testcase name="a"><rerunFailure type="t"/><failure/></testcase></testsuite>`: {"", ""},
+		`<testsuite failures="18446744073709551615" errors="18446744073709551615"><testcase name="a"/></testsuite>`: {
+			"declares 1099511627776 failures and 1099511627776 errors, and none of its cases shows one", "",
+		},
+		`<testsuite failures="1" errors="1" tests="0"/>`: {failures, ""},
 		`<testsuites failures="1" errors="1"><testsuite failures="1" errors="1" tests="1"><testcase name="a"/></testsuite></testsuites>`: {failures, ""},
 	} {
 		var said []string

@@ -52,6 +52,12 @@ func TestReadLimits(t *testing.T) {
 	require.Equal(t, TooLarge, kind("<testsuite>"+strings.Repeat("<testcase/>", 1<<16)+"</testsuite>", ReadOptions{MaxBytes: 1 << 18}))
 	require.Equal(t, TooLarge, kind("<testsuite><testcase>"+strings.Repeat("<a/>", maxPieces+10)+"</testcase></testsuite>", ReadOptions{}))
 	require.Equal(t, TooLarge, kind("<testsuite"+strings.Repeat(" a='1'", xmltext.MaxAttrs+1)+"/>", ReadOptions{}))
+	for _, comment := range []string{"<testsuite><testcase><!--", "<testsuite><!--"} { // one that never ends
+		_, _, _, err := readAll(io.MultiReader(strings.NewReader(comment), endless{}), small)
+		var p *Problem
+		require.ErrorAs(t, err, &p)
+		require.Equal(t, TooLarge, p.Kind)
+	}
 	// what a suite says is held until its end, that of the suites around it, too
 	half := "<system-out>" + long[:1<<17] + "</system-out>"
 	require.Equal(t, TooLarge, kind("<testsuite>"+half+"<testsuite>"+half+"</testsuite></testsuite>", small))
@@ -60,6 +66,10 @@ func TestReadLimits(t *testing.T) {
 	require.NoError(t, err, "each on its own is small")
 	require.Len(t, cases, 3)
 }
+
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return copy(b, strings.Repeat(" ", len(b))), nil }
 
 // TestWindowBorder puts the border of the scanner's window into many places of real
 // files, between cases and inside of them: what is read is the same.

@@ -121,13 +121,13 @@ type Suite struct {
 // Attr is the value of a further attribute, "" if there is none.
 func (s *Suite) Attr(name string) string { return attrOf(s.Attrs, name) }
 
-// Declared is a total that the suite declares; ok is false if it declares none.
+// Declared is a total that the suite declares, more than there can be included; ok is false if it declares none.
 func (s *Suite) Declared(name string) (n int, ok bool) {
 	n, err := strconv.Atoi(s.Attr(name))
-	if err != nil || n < 0 {
+	if n < 0 || n == 0 && err != nil { // of one that is out of range it is the largest
 		return 0, false
 	}
-	return n, true
+	return min(n, 1<<40), true // two may be added
 }
 
 // Hidden says what the suite counts beyond what it shows, "" = nothing: some of its

@@ -222,18 +222,15 @@ func (w *Writer) raw(parts ...string) {
 	}
 }
 
-// xmlName is name if every reader takes it for the name of an element or
-// attribute, else a form of it that they take.
+// xmlName is name if every reader takes it for the name of an element or attribute, else a form of it that they take.
 func xmlName(name string) string {
-	first := true
-	name = strings.Map(func(c rune) rune {
-		ok := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || !first && (c == '-' || c == '.' || c >= '0' && c <= '9')
-		if first = false; ok {
-			return c
+	out := []byte(name)
+	for i, c := range out {
+		if c|0x20 < 'a' && (i == 0 || c != '-' && c != '.' && (c < '0' || c > '9')) || c|0x20 > 'z' {
+			out[i] = '_'
 		}
-		return '_'
-	}, name)
-	return cmp.Or(name, "_")
+	}
+	return cmp.Or(string(out), "_")
 }
 
 // Document is a whole report of values.

@@ -137,8 +137,11 @@ func (s *Scanner) More() error {
 
 // Next cuts off a token. What stands aside is skipped.
 func (s *Scanner) Next() (Kind, error) {
+	begin := s.Offset()
 	for s.Skipped = false; ; {
-		s.TokenStart = s.Offset()
+		if s.TokenStart = s.Offset(); s.r != nil && s.TokenStart-begin > int64(s.max) {
+			return EOF, ErrTooLarge
+		}
 		b := s.buf[s.pos:]
 		if len(b) == 0 && s.eof {
 			return EOF, s.Err
