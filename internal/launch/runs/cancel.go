@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
@@ -80,7 +81,8 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	}
 	// Both at once: a live driver must not put other jobs in the place of these, and these must not wait for a disk.
 	asked := make(chan error, 1)
-	go func() { asked <- o.request(open, o.Now()) }()
+	listed := slices.Clone(open)
+	go func() { asked <- o.request(listed, o.Now()) }()
 	for i := range open {
 		e := &open[i]
 		was, known := whereabouts{}, false
