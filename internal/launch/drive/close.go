@@ -44,7 +44,7 @@ func (t caseTransition) decide(o rundir.AttemptOutcome) {
 		t.decided(o, retry.Decision{}) // nobody was asked
 		return
 	}
-	if d, ok := inPlaceOf(c.job, c.rep, c.number, o.Outcome); ok {
+	if d, ok := inPlaceOf(c.job, c.rep, c.number, o); ok {
 		c.stage, c.due, t.unsaved = stageDue, d, true
 		return
 	}
@@ -111,8 +111,8 @@ func (t *transition) avoid(nodes ...string) {
 
 // inPlaceOf is the attempt that takes the place of one which ended for no reason of
 // its own: the run was interrupted, or its job was one too many.
-func inPlaceOf(j rundir.Job, rep, number int, o rundir.Outcome) (due, bool) {
-	if j.Cancel == nil || o != rundir.OutcomeCancelled {
+func inPlaceOf(j rundir.Job, rep, number int, o rundir.AttemptOutcome) (due, bool) {
+	if j.Cancel == nil || o.Outcome != rundir.OutcomeCancelled || outcome.Outlived(*j.Cancel, o.Ended) {
 		return due{}, false
 	}
 	d := due{rep: rep, number: number + 1, avoid: j.Avoided}

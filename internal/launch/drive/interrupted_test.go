@@ -123,6 +123,20 @@ func TestWhatAHelperHasWrittenDownComesAgain(t *testing.T) {
 	}
 }
 
+// Nor does a job come again that somebody else has cancelled long after.
+func TestWhatOutlivedAnInterruptionIsNotResumed(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	j := rundir.Job{Cancel: &rundir.Cancel{At: at, Reason: "interrupted", Cause: rundir.CauseInterrupted}}
+	for after, want := range map[time.Duration]bool{time.Minute: true, time.Hour: false} {
+		_, again := inPlaceOf(j, 0, 1, rundir.AttemptOutcome{Outcome: rundir.OutcomeCancelled, Ended: at.Add(after)})
+		require.Equal(t, want, again, after)
+		dir := rundir.Dir(t.TempDir())
+		require.NoError(t, rundir.WriteJSON(dir.CancelFile(), j.Cancel))
+		require.Equal(t, want, runs.EndedBy(dir, rundir.Job{Intent: at}, at.Add(after)) != nil, after)
+	}
+}
+
 // A job that outlives the interruption of its driver is gone on with: it ends for whatever reason comes then. One that
 // was to end for a reason of its own is cancelled again.
 func TestAJobOutlivesItsDriver(t *testing.T) {

@@ -7,9 +7,15 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Reach is how long after a driver was told to stop that may be why a job ends: the detached cancel asks for four
+// reach is how long after a driver was told to stop that may be why a job ends: the detached cancel asks for four
 // minutes, and the roles have theirs to leave.
-const Reach = 10 * time.Minute
+const reach = 10 * time.Minute
+
+// Outlived reports whether a job that ended at that time, zero = nobody knows when, has outlived an interruption of its
+// driver: somebody else has ended it.
+func Outlived(c rundir.Cancel, end time.Time) bool {
+	return c.Cause == rundir.CauseInterrupted && end.After(c.At.Add(reach))
+}
 
 // unheeded reports whether a job that an interruption was to end has ended for another reason: a scancel may get lost.
 func unheeded(f Facts) bool {
@@ -24,5 +30,5 @@ func unheeded(f Facts) bool {
 			end = f.Agent.End.At
 		}
 	}
-	return end.After(f.Job.Cancel.At.Add(Reach)) || said.IsTimeout() || v.over && v.state != slurm.Cancelled && said != rundir.OutcomeCancelled
+	return Outlived(*f.Job.Cancel, end) || said.IsTimeout() || v.over && v.state != slurm.Cancelled && said != rundir.OutcomeCancelled
 }

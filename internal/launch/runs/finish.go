@@ -288,7 +288,7 @@ func EndedBy(dir rundir.Dir, j rundir.Job, over time.Time) *rundir.Cancel {
 		late = time.Minute // the driver has asked, and the detached cancel that leaves word had to start and to read
 	}
 	outlived := j.Cancel != nil && j.Cancel.Cause == rundir.CauseInterrupted && c.Cause != rundir.CauseInterrupted
-	if !ok || j.Cancel != nil && !outlived || !over.IsZero() && over.Add(late).Before(c.At) {
+	if !ok || j.Cancel != nil && !outlived || !over.IsZero() && over.Add(late).Before(c.At) || outcome.Outlived(c, over) {
 		return j.Cancel
 	}
 	return &c
