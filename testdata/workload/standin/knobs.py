@@ -6,10 +6,11 @@ import re
 
 WHENS = ("before-ready", "after-ready", "while-serving", "after-benchmark")
 # What happens at a point of the role's life, to its pytest or (SERVER) to the server that it runs.
-SERVER = ("server-kill", "server-hang", "server-crash", "server-segv", "server-assert", "server-exit", "executor-500", "executor-silent")
+SERVER = ("server-kill", "server-hang", "server-crash", "server-segv", "server-assert", "server-exit", "executor-500", "executor-silent",
+          "cuda-oom", "cuda-assert", "cuda-illegal")
 ACTS = ("crash", "kill", "exit", "hang", *SERVER)
 # What is so all the time, or shows at the role's end.
-WHATS = (*ACTS, "ignore-term", "fail-requests", "patient", "chatty", "address-only", "bars", "skip", "xfail", "deselect", "load-crash",
+WHATS = (*ACTS, "ignore-term", "fail-requests", "patient", "chatty", "address-only", "bars", "skip", "xfail", "deselect", "load-crash", "load-cuda-oom",
          "reaps", "assert",
          "xml-missing", "xml-empty", "xml-truncated", "xml-garbage", "xml-other", "exit-after-xml")
 _FAULT = re.compile(

@@ -15,10 +15,11 @@ import os
 import signal
 import sys
 import time
+import traceback
 
 import yaml
 
-from . import knobs, minihttp
+from . import cuda, knobs, minihttp
 
 
 def publish(path, text):
@@ -51,17 +52,41 @@ TRACE = """Traceback (most recent call last):
   File "/src/pyexecutor/py_executor.py", line 1, in _event_loop_wrapper
     self.event_loop()
 RuntimeError: {}"""
+TORN_DOWN = """Exception ignored in: <coroutine object serve.<locals>.connection at 0x7f07eed195a{}>
+Traceback (most recent call last):
+  File "/usr/lib/python3.12/asyncio/base_events.py", line 541, in _check_closed
+    raise RuntimeError('Event loop is closed')
+RuntimeError: Event loop is closed
+Task was destroyed but it is pending!"""
 FAREWELL = 24  # lines of shutting down between the cause and the end: more than a worker quotes of its server's log
 
 
 def crash(text, vanish=lambda: None):
     """An error of CUDA, a page of shutting down, exit 1."""
     print(TRACE.format(text))
-    for i in range(FAREWELL):
-        print(f"[TRT-LLM] [I] worker shutting down, step {i}")
-    sys.stdout.flush()
+    farewell()
     vanish()
     os._exit(1)
+
+
+def farewell():
+    """What follows a cause: of each connection that Python tears down it tells as of an error."""
+    for i in range(FAREWELL):
+        print(f"[TRT-LLM] [I] worker shutting down, step {i}")
+    for i in range(2):
+        print(TORN_DOWN.format(i))
+    sys.stdout.flush()
+
+
+def fail_on_gpu(what):
+    """A real error of CUDA, its traceback, a page of shutting down; then the interpreter and the driver clean up as they
+    do, which may end with 1 or by SIGABRT."""
+    try:
+        cuda.fail(what)
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        farewell()
+        raise SystemExit(1) from None
 
 
 class Doom:
@@ -75,6 +100,7 @@ class Doom:
     server-exit=N    it leaves with N and does not say a word
     executor-500     the engine is dead and the HTTP server is not: open requests break, new ones get 500
     executor-silent  the engine is dead and nobody is told: /health says 200, no request is ever answered
+    cuda-...         a real error of CUDA: out of memory, a device-side assert, an illegal access
     """
 
     def __init__(self, vanish, server=None):
@@ -102,6 +128,8 @@ class Doom:
                 for i in range(2900):
                     print(FLOOD.format(i // 128, i % 128))
                 self.crash("CUDA error: device-side assert triggered")
+            elif fault.what.startswith("cuda-"):
+                fail_on_gpu(fault.what)
             elif fault.what.startswith("executor-"):
                 self.server.executor = fault.what
                 if fault.what == "executor-500":
@@ -281,6 +309,10 @@ async def load():
         await asyncio.sleep(max(0.0, (end - time.monotonic()) / (101 - step)))
     if any(f.what == "load-crash" for f in knobs.faults()):
         crash(knobs.fault_text())
+    if os.environ.get("CI_DISAGG_CUDA"):
+        cuda.hold()
+    if any(f.what == "load-cuda-oom" for f in knobs.faults()):
+        fail_on_gpu("cuda-oom")
 
 
 async def main(options):

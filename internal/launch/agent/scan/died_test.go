@@ -22,6 +22,10 @@ func TestWhatAServerEndedOf(t *testing.T) {
 		because = "\nThe above exception was the direct cause of the following exception:\n\n"
 		xid     = "NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus\n"
 		wrapper = begin + "RuntimeError: Executor worker died\n"
+		oom     = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 262144.00 GiB.\n"
+		loop    = "Exception ignored in: <coroutine object connection at 0x7f07eed195a0>\n" + begin + "RuntimeError: Event loop is closed\nTask was destroyed but it is pending!\n"
+		logging = "--- Logging error ---\n" + begin + "ValueError: I/O operation on closed file.\nCall stack:\n  File x\n"
+		stdout  = "Exception ignored in: <_io.TextIOWrapper name='<stdout>'>\nOSError: [Errno 28] No space left on device\n"
 		iters   = "iter = 1\niter = 2\niter = 3\niter = 4\niter = 5\niter = 6\n"
 	)
 	for name, tc := range map[string]struct {
@@ -30,39 +34,47 @@ func TestWhatAServerEndedOf(t *testing.T) {
 		class  blame.Class
 		rule   string
 	}{
-		"a name that was not resolved":            {hf + begin + illegal, 0, blame.Test, "cuda-illegal-access"},
-		"of a rank":                               {hf + "[rank1]: Traceback (most recent call last):\n[rank1]: KeyError: 'x'\n", 0, blame.Test, "python-exception"},
-		"without a traceback":                     {hf + illegal, 0, blame.Test, "cuda-illegal-access"},
-		"a port that was tried":                   {socket + begin + illegal, 0, blame.Test, "cuda-illegal-access"},
-		"a core dump that had no room":            {begin + "KeyError: 17\n" + core, 0, blame.Test, "python-exception"},
-		"an exception that was caught":            {begin + full + hf + begin + "KeyError: 'x'\n", 0, blame.Test, "python-exception"},
-		"what a value of a model is":              {hf + begin + "ValueError: head_dim 96 is not supported\n", 0, blame.Test, "python-exception"},
-		"a crash":                                 {hf + "[n1:1] *** Process received signal: Segmentation fault (11)\n", 0, blame.Test, "native-crash"},
-		"a crash without a word":                  {hf + "INFO: up\n", 11, blame.Test, "crash-signal"},
-		"downloads that were given up":            {"curl: (7) Failed to connect to telemetry port 4317, ignored\n" + begin + "KeyError: 'x'\n", 0, blame.Test, "python-exception"},
-		"a module that was not needed":            {"ModuleNotFoundError: No module named 'flash_attn'; falling back to sdpa\nRuntimeError: ncclSystemError: System call failed\n", 0, blame.Infra, "nccl-remote"},
-		"a module that was needed":                {begin + "ModuleNotFoundError: No module named 'tensorrt_llm'\n", 0, blame.Test, "not-importable"},
-		"the disk itself":                         {begin + full, 0, blame.Infra, "disk-full"},
-		"the disk, in a chain":                    {begin + full + because + begin + "KeyError: 'x'\n", 0, blame.Infra, "disk-full"},
-		"the disk, after what was caught":         {begin + "KeyError: 'x'\n" + full, 0, blame.Infra, "disk-full"},
-		"the disk, in C++":                        {"terminate called after throwing an instance of 'x'\n  what():  cannot copy: No space left on device\n", 6, blame.Infra, "disk-full"},
-		"the disk, and somebody who passes it on": {"[E] cannot write /tmp/x: No space left on device\n" + wrapper, 0, blame.Infra, "disk-full"},
-		"a name, and somebody who missed it":      {"Temporary failure in name resolution\n" + begin + "RuntimeError: could not load the model\n", 0, blame.Infra, "network-unreachable"},
+		"a name that was not resolved":                                  {hf + begin + illegal, 0, blame.Test, "cuda-illegal-access"},
+		"of a rank":                                                     {hf + "[rank1]: Traceback (most recent call last):\n[rank1]: KeyError: 'x'\n", 0, blame.Test, "python-exception"},
+		"without a traceback":                                           {hf + illegal, 0, blame.Test, "cuda-illegal-access"},
+		"a port that was tried":                                         {socket + begin + illegal, 0, blame.Test, "cuda-illegal-access"},
+		"a core dump that had no room":                                  {begin + "KeyError: 17\n" + core, 0, blame.Test, "python-exception"},
+		"an exception that was caught":                                  {begin + full + hf + begin + "KeyError: 'x'\n", 0, blame.Test, "python-exception"},
+		"what a value of a model is":                                    {hf + begin + "ValueError: head_dim 96 is not supported\n", 0, blame.Test, "python-exception"},
+		"a crash":                                                       {hf + "[n1:1] *** Process received signal: Segmentation fault (11)\n", 0, blame.Test, "native-crash"},
+		"a crash without a word":                                        {hf + "INFO: up\n", 11, blame.Test, "crash-signal"},
+		"downloads that were given up":                                  {"curl: (7) Failed to connect to telemetry port 4317, ignored\n" + begin + "KeyError: 'x'\n", 0, blame.Test, "python-exception"},
+		"a module that was not needed":                                  {"ModuleNotFoundError: No module named 'flash_attn'; falling back to sdpa\nRuntimeError: ncclSystemError: System call failed\n", 0, blame.Infra, "nccl-remote"},
+		"a module that was needed":                                      {begin + "ModuleNotFoundError: No module named 'tensorrt_llm'\n", 0, blame.Test, "not-importable"},
+		"memory, then the end of each connection":                       {begin + oom + iters + strings.Repeat(loop, 300), 0, blame.Test, "cuda-out-of-memory"},
+		"memory, then a log that is closed":                             {begin + oom + iters + logging, 0, blame.Test, "cuda-out-of-memory"},
+		"memory, then a chain that ends nothing":                        {begin + oom + iters + loop[:strings.Index(loop, "Task")] + "\nDuring handling of the above exception, another exception occurred:\n\n" + begin + "KeyError: 3\n", 0, blame.Test, "cuda-out-of-memory"},
+		"the end of a connection, then memory":                          {loop + begin + oom, 0, blame.Test, "cuda-out-of-memory"},
+		"an exception, then a callback's":                               {begin + "KeyError: 'x'\n" + iters + "Error in atexit._run_exitfuncs:\n" + begin + full, 0, blame.Test, "python-exception"},
+		"a rank's connections, and another rank":                        {"[rank1]: " + loop[:strings.Index(loop, begin)] + "[rank0]: " + begin + "[rank0]: KeyError: 'x'\n", 0, blame.Test, "python-exception"},
+		"connections, while another rank dies":                          {loop[:strings.Index(loop, "Runtime")] + begin + oom + "RuntimeError: Event loop is closed\n", 0, blame.Test, "cuda-out-of-memory"},
+		"the disk, at the last flush":                                   {stdout, 0, blame.Infra, "disk-full"},
+		"the disk itself":                                               {begin + full, 0, blame.Infra, "disk-full"},
+		"the disk, in a chain":                                          {begin + full + because + begin + "KeyError: 'x'\n", 0, blame.Infra, "disk-full"},
+		"the disk, after what was caught":                               {begin + "KeyError: 'x'\n" + full, 0, blame.Infra, "disk-full"},
+		"the disk, in C++":                                              {"terminate called after throwing an instance of 'x'\n  what():  cannot copy: No space left on device\n", 6, blame.Infra, "disk-full"},
+		"the disk, and somebody who passes it on":                       {"[E] cannot write /tmp/x: No space left on device\n" + wrapper, 0, blame.Infra, "disk-full"},
+		"a name, and somebody who missed it":                            {"Temporary failure in name resolution\n" + begin + "RuntimeError: could not load the model\n", 0, blame.Infra, "network-unreachable"},
 		"a name, survived, and somebody who passes on what is not told": {hf + iters + wrapper, 0, blame.Test, "python-exception"},
 		"likewise, beside one that is of no rank's chain":               {begin + full + iters + wrapper, 0, blame.Test, "python-exception"},
-		"likewise, of a peer":               {hf + iters + begin + "ConnectionRefusedError: [Errno 111] Connection refused\n", 0, blame.Test, "python-exception"},
-		"likewise, and a crash":             {"Temporary failure in name resolution\n" + wrapper + "INFO: up\n", 11, blame.Test, "python-exception"},
-		"the disk, of which the ranks tell": {begin + full + iters[:18] + strings.Repeat(wrapper, 3), 0, blame.Infra, "disk-full"},
-		"the disk, told behind it":          {wrapper + iters + "OSError: [Errno 28] No space left on device\n", 0, blame.Infra, "disk-full"},
-		"the fabric, in NCCL's own words":   {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\n" + iters + begin + "RuntimeError: NCCL error: unhandled system error\n", 0, blame.Infra, "ib-link"},
-		"the GPU, told long before":         {xid + iters + wrapper, 0, blame.Infra, "gpu-fell-off-the-bus"},
-		"the port itself":                   {"ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n", 0, blame.Infra, "port-in-use"},
-		"the port, in torch's words":        {socket + begin + "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. EADDRINUSE: address already in use\n", 0, blame.Infra, "port-in-use"},
-		"the GPU, told by the kernel":       {xid + begin + illegal, 0, blame.Infra, "gpu-fell-off-the-bus"},
-		"the GPU, told at last":             {begin + illegal + xid, 0, blame.Infra, "gpu-fell-off-the-bus"},
-		"the GPU itself":                    {begin + "RuntimeError: CUDA error: uncorrectable ECC error encountered\n", 6, blame.Infra, "gpu-ecc"},
-		"the fabric":                        {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\nterminate called after throwing an instance of 'c10::DistBackendError'\n", 6, blame.Infra, "ib-link"},
-		"nothing else":                      {hf, 0, blame.Infra, "network-unreachable"},
+		"likewise, of a peer":                                           {hf + iters + begin + "ConnectionRefusedError: [Errno 111] Connection refused\n", 0, blame.Test, "python-exception"},
+		"likewise, and a crash":                                         {"Temporary failure in name resolution\n" + wrapper + "INFO: up\n", 11, blame.Test, "python-exception"},
+		"the disk, of which the ranks tell":                             {begin + full + iters[:18] + strings.Repeat(wrapper, 3), 0, blame.Infra, "disk-full"},
+		"the disk, told behind it":                                      {wrapper + iters + "OSError: [Errno 28] No space left on device\n", 0, blame.Infra, "disk-full"},
+		"the fabric, in NCCL's own words":                               {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\n" + iters + begin + "RuntimeError: NCCL error: unhandled system error\n", 0, blame.Infra, "ib-link"},
+		"the GPU, told long before":                                     {xid + iters + wrapper, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the port itself":                                               {"ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n", 0, blame.Infra, "port-in-use"},
+		"the port, in torch's words":                                    {socket + begin + "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. EADDRINUSE: address already in use\n", 0, blame.Infra, "port-in-use"},
+		"the GPU, told by the kernel":                                   {xid + begin + illegal, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the GPU, told at last":                                         {begin + illegal + xid, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the GPU itself":                                                {begin + "RuntimeError: CUDA error: uncorrectable ECC error encountered\n", 6, blame.Infra, "gpu-ecc"},
+		"the fabric":                                                    {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\nterminate called after throwing an instance of 'c10::DistBackendError'\n", 6, blame.Infra, "ib-link"},
+		"nothing else":                                                  {hf, 0, blame.Infra, "network-unreachable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -51,8 +51,9 @@ type Log struct {
 	tailAt int
 }
 
-// flow is what of a log is more than repetition.
+// flow is what of a log is more than repetition, or what follows an end.
 type flow struct {
+	aside   aside
 	before  string // the line before this one
 	changes int    // lines that say something else than the one before
 	signs   int    // what has come beside lines about health checks
@@ -63,6 +64,7 @@ type Kept struct {
 	rundir.LogLine
 	change int     // Log.changes when it came
 	shown  bool    // pytest shows it below the failure that came after it
+	apart  bool    // of an exception that ended nothing
 	more   *string // where pytest's message ends with a colon: its next line
 }
 
@@ -87,7 +89,7 @@ type State struct {
 
 // New begins a log of a role; file is its path in the attempt directory.
 func New(role, file string, dir rundir.AttemptDir, look *Patterns) *Log {
-	return &Log{role: role, file: file, dir: string(dir), look: look, rules: map[string][]int{}}
+	return &Log{role: role, file: file, dir: string(dir), look: look, rules: map[string][]int{}, flow: flow{aside: aside{exception: look.exception}}}
 }
 
 // Take takes the next piece of the log.
@@ -139,7 +141,7 @@ func (s *Log) endState() {
 	s.sign(s.partial)
 	s.shown = string(s.partial)
 	s.partial = s.partial[:0]
-	s.search(s.shown, s.lines+1)
+	s.search(s.shown, s.lines+1, false)
 }
 
 func (s *Log) endLine() {
@@ -153,14 +155,15 @@ func (s *Log) endLine() {
 		return
 	}
 	s.signs++
-	if !sameButNumbers(line, s.before) {
+	apart := s.aside.has(line)
+	if !apart && !sameButNumbers(line, s.before) {
 		s.changes++
 	}
 	s.before = line
 	if line == "" {
 		line, s.shown = s.shown, "" // it has been searched
 	} else {
-		s.search(line, s.lines)
+		s.search(line, s.lines, apart)
 		s.shown = ""
 	}
 	if s.trace > 0 {
@@ -170,6 +173,7 @@ func (s *Log) endLine() {
 		s.Line(line)
 	}
 	at := s.lineAt(s.lines, line)
+	at.apart = apart
 	if len(s.tail) < tailLines {
 		s.tail = append(s.tail, at)
 	} else {
@@ -212,8 +216,9 @@ func (s *Log) lineAt(number int, text string) Kept {
 
 // search looks for what explains an end. Several processes write the same stream,
 // and one that draws a progress bar leaves its line open, so a message may begin
-// anywhere.
-func (s *Log) search(line string, number int) {
+// anywhere. What is apart ended nothing; it speaks of
+// the infrastructure where nothing else is known.
+func (s *Log) search(line string, number int, apart bool) {
 	line = s.look.bar.ReplaceAllString(line, "")
 	text, message := splitLauncher(line)
 	if message != "" {
@@ -236,6 +241,12 @@ func (s *Log) search(line string, number int) {
 		s.fromShell(text)
 	}
 	at := s.lineAt(number, text)
+	if r, ok := s.look.classes.Match(text); apart {
+		if ok && r.Class == blame.Infra && len(s.failed.last) == 0 {
+			s.classLine(r.Name, at)
+		}
+		return
+	}
 	s.failed.goesOn(&at)
 	s.failed.take(at, text, s.look)
 	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
@@ -361,7 +372,7 @@ func (s *Log) Explaining() []blame.Line {
 	}
 	tail := s.lastLines()
 	for i, at := range tail {
-		if slices.Contains(s.quotes, at.Number) {
+		if slices.Contains(s.quotes, at.Number) || at.apart && (i < len(tail)-1 || len(s.failed.last) > 0) {
 			continue
 		}
 		if _, ok := s.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
