@@ -59,6 +59,8 @@ func decides(classes Classes, l Line) (Rule, bool) {
 		return r, !r.Weak && !passedOn().MatchString(text)
 	case known && r.Class == Infra:
 		return r, l.Died || exception().MatchString(text) && !strings.HasPrefix(l.Text, "E ")
+	case known && r.Kind == "test.oom" && !l.Died:
+		return r, strings.Contains(text, "what():")
 	case known && r.Kind != "test.exception", !l.Died:
 		return r, l.Died
 	case mistake().MatchString(text):
@@ -81,11 +83,12 @@ var passedOn = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)terminate called|Fatal Python error: (?:Aborted|Bus error)|-[67]\b|SIGABRT|SIGBUS`)
 })
 
-// mistake recognises the exceptions of Python that come of what the program does, not of what it uses.
+// mistake recognises the exceptions of Python that come of what the program does, not of what it uses: compilers of
+// kernels fail by what they are given.
 //
 //nolint:gochecknoglobals // compiled once, immutable
 var mistake = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(?:(?:Attribute|Index|Key|Name|NotImplemented|Recursion|Type|UnboundLocal|ZeroDivision)Error)\b`)
+	return regexp.MustCompile(`^(?:(?:Attribute|Index|Key|Name|NotImplemented|Recursion|Type|UnboundLocal|ZeroDivision)Error)\b|^(?:triton|torch\._dynamo|torch\._inductor)\.`)
 })
 
 // survived reports whether a line that a class matches was not what ended its process, because another one was. A fault

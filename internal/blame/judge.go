@@ -201,7 +201,7 @@ func (c *analysis) isFatal(e Event) bool {
 		case e.OOM:
 			return true
 		case e.ByUs:
-			return killedToo(e, c.ends, c.ev.Skew)
+			return killedToo(e, c.ends, c.ev.Skew) || notSetUp(e, c.lines[e.Role])
 		}
 		return e.Exit != 0 || !e.Expected
 	case TestFailed:

@@ -353,3 +353,16 @@ func TestKilledTogether(t *testing.T) {
 		})
 	}
 }
+
+// Who gives up before its command runs was not stopped by us, even when we were about to: both roles lacked the
+// launcher.
+func TestSeveralAreNotSetUp(t *testing.T) {
+	t.Parallel()
+	const text = "ci-disagg: /nonexistent/launch.sh is not to be found"
+	b := newBench(t).end("CTX_0", 3.3, 78).stopped("GEN_0", 4.1, 78).stopped("BENCHMARK", 4.3, 143).line("CTX_0", text).line("GEN_0", text)
+	f := blame.Judge(b.ev)
+	require.Equal(t, "CTX_0", f.Root)
+	require.Equal(t, blame.Infra, f.Class)
+	require.Equal(t, []string{"GEN_0"}, f.MoreRoots)
+	require.Len(t, f.Collateral, 1)
+}

@@ -70,6 +70,27 @@ func TestAStateIsToldWithinThirtySeconds(t *testing.T) {
 	})
 }
 
+// What squeue does not say sacct does, also of a job whose agent has written nothing: its node died at once.
+func TestAccountingIsAskedWhereTheQueueHangs(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		begun := time.Now()
+		s.wait = func(int) time.Duration { return 3 * time.Minute }
+		s.run = func(int) time.Duration { return time.Second }
+		s.end = func(int) string { return "NODE_FAIL" }
+		s.hang = func() bool { return true }
+		o := simOptions(t, s, dir, 1)
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.OutcomeInfra, run.Cases[0].Attempts[0].Outcome)
+		require.Less(t, time.Since(begun), 20*time.Minute)
+		require.Less(t, s.count("squeue"), 20)
+		require.Less(t, s.count("sacct", "scontrol"), 20)
+	})
+}
+
 func TestAHangingQueueIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")

@@ -109,7 +109,7 @@ func (t *transition) pollBound() (first, bound time.Duration) {
 	for i := range t.cases {
 		c := &t.cases[i]
 		switch {
-		case !c.watched(), c.last.Waits != "": // Slurm has nothing more to say
+		case !c.watched(), c.last.Waits != "", outcome.Silent(c.facts): // Slurm has nothing more to say, or does not answer
 		case t.mode == modeInterrupted, !c.endSent.IsZero(), !c.facts.EndSeen.IsZero(), c.last.Ask != 0:
 			return 2 * time.Second, 5 * time.Second // its end is due
 		case c.silent(t.at):

@@ -70,7 +70,8 @@ func TestSSHPassAndFail(t *testing.T) {
 	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, "%+v", bad)
 	require.Equal(t, "GEN_0", bad.Finding.Root)
 	planted := outcomeOf(t, dir, "planted", 0, 1)
-	require.Equal(t, "planted", planted.Finding.Kind, "%+v", planted)
+	// Between its two commands the agent may have written into a directory of that name again.
+	require.Contains(t, []string{"planted", "storage"}, planted.Finding.Kind, "%+v", planted)
 	require.NoDirExists(t, string(dir.CaseDir("planted").Attempt(0, 2)))
 	a := dir.CaseDir("good").Attempt(0, 1)
 	require.FileExists(t, a.AgentFile())

@@ -60,6 +60,8 @@ func (t caseTransition) ask() {
 	switch q := c.facts.Queue.Row; {
 	case c.last.Waits != "": // for the agent's record, up to an hour
 		wait = 5 * time.Minute
+	case outcome.Silent(c.facts): // for all cases together ten a minute at most
+		wait = max(time.Minute, time.Duration(len(t.cases))*6*time.Second)
 	case c.last.Ask&outcome.AskNodes != 0: // it is over, and its nodes are waited for only for a moment
 	case q != nil && q.State.Class() != slurm.Terminal: // slurmctld has not answered, or sacct; that may take hours
 		wait = 30 * time.Second

@@ -49,6 +49,33 @@ type Facts struct {
 	Bounds Bounds
 }
 
+// Silent reports whether squeue has said nothing for so long that another source is asked and believed: accounting goes
+// on where the controller answers nobody. About a job whose agent speaks nobody is asked.
+func Silent(f Facts) bool {
+	lost := f.Bounds.orDefaults().Lost
+	heard := f.Queue.At
+	if f.Since.After(heard) {
+		heard = f.Since
+	}
+	return f.Local == nil && !ended(f) && f.Now.Sub(heard) >= lost && f.Now.Sub(f.AgentChanged) >= lost
+}
+
+// accounting is whom to ask where the controller does not answer squeue.
+func (f Facts) accounting() Ask {
+	if f.AcctOff {
+		return AskControl
+	}
+	return AskAccounting
+}
+
+// others are whom to ask besides squeue how the job stands.
+func (f Facts) others() Ask {
+	if f.AcctOff {
+		return AskControl
+	}
+	return AskControl | AskAccounting
+}
+
 // Accountable are the roles of a plan whose ends green needs. One that may leave may also never have been started: what
 // it needs has left, or was not ready before the client was through.
 func Accountable(p rundir.Plan) []string {

@@ -104,15 +104,15 @@ func look(f Facts) view {
 	case f.Queue.Row == nil || v.class == slurm.Terminal:
 		v.addControl(f.Control.Row)
 		v.addAcct(f.Acct.Row)
-	case v.stuck: // what was said before is not of this end
-		if c := f.Control; c.Row != nil && c.Row.State.Class() == slurm.Terminal && !c.At.Before(v.since) {
-			v.addControl(c.Row)
-		}
-		if !f.Acct.At.Before(v.since) {
-			v.addAcct(f.Acct.Row)
-		}
+	case v.stuck:
+		v.addLater(f, v.since)
+	case Silent(f):
+		v.addLater(f, f.Queue.At)
 	}
 	v.over = v.class == slurm.Terminal
+	if v.over && Silent(f) && f.AbsentSince.IsZero() && !v.ended.IsZero() {
+		v.since = v.ended
+	}
 	if v.over && v.state == slurm.Preempted && !preemptedForGood(f) {
 		v.over = false
 	}
@@ -135,6 +135,16 @@ func lastsSince(f Facts, v view) (since time.Time, stuck bool) {
 	}
 	since = since.Add(f.Bounds.Stuck)
 	return since, !f.Queue.At.Before(since)
+}
+
+// addLater takes what the others say since then of the end: what was said before is not of this one.
+func (v *view) addLater(f Facts, since time.Time) {
+	if c := f.Control; c.Row != nil && c.Row.State.Class() == slurm.Terminal && !c.At.Before(since) {
+		v.addControl(c.Row)
+	}
+	if !f.Acct.At.Before(since) {
+		v.addAcct(f.Acct.Row)
+	}
 }
 
 // addControl takes what scontrol adds, as long as it says the job is over: an
@@ -224,7 +234,7 @@ func waiting(f Facts, v view, r Resolution) Resolution {
 		return r
 	}
 	if f.Agent != nil {
-		return r
+		return running(f, v, r)
 	}
 	r.Phase = rundir.PhaseQueue
 	stands := !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Never
@@ -245,6 +255,9 @@ func waiting(f Facts, v view, r Resolution) Resolution {
 	}
 	if b := f.Budget.Queue.D(); b > 0 && f.Job.Submitted != nil && f.Now.Sub(*f.Job.Submitted) > b {
 		r.end(rundir.CauseQueueBudget, rundir.TimeoutOf(rundir.PhaseQueue), fmt.Sprintf("not started within the queue budget of %v (%s)", b, v.reason))
+	}
+	if Silent(f) {
+		r.Ask = f.accounting()
 	}
 	return r
 }
@@ -272,6 +285,9 @@ func running(f Facts, v view, r Resolution) Resolution {
 	if v.stuck {
 		return stuck(f, v, r)
 	}
+	if Silent(f) {
+		r.Ask = f.accounting()
+	}
 	if v.class == slurm.Unknown && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Strange {
 		return lost(f, v, r, f.StateSince.Add(f.Bounds.Strange),
 			fmt.Sprintf("Slurm has been calling its state %q, which this version does not know, for %v", v.state, f.Bounds.Strange))
@@ -281,10 +297,7 @@ func running(f Facts, v view, r Resolution) Resolution {
 
 // stuck: squeue does not let go of the job, and nobody has said yet how it ended.
 func stuck(f Facts, v view, r Resolution) Resolution {
-	r.Ask = AskControl
-	if !f.AcctOff {
-		r.Ask |= AskAccounting
-	}
+	r.Ask = f.others()
 	stands := f.Queue.At.Sub(f.StateSince)
 	switch {
 	case f.Job.Cancel != nil && (f.AcctOff || stands >= f.Bounds.Strange):
@@ -314,10 +327,7 @@ func ended(f Facts) bool { return f.Agent != nil && f.Agent.End != nil && !f.End
 
 // absent: squeue does not list it, and nobody knows an end.
 func absent(f Facts, v view, r Resolution) Resolution {
-	r.Ask = AskControl
-	if !f.AcctOff {
-		r.Ask |= AskAccounting
-	}
+	r.Ask = f.others()
 	gone := f.Queue.At.Sub(f.AbsentSince)
 	if ended(f) && gone >= 0 && (f.AcctOff || f.Now.Sub(f.EndSeen) >= f.Bounds.Accounting) {
 		if v.class == slurm.Terminal {

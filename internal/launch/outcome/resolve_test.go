@@ -57,10 +57,10 @@ func TestResolve(t *testing.T) {
 		"a new word":                     {facts(9*m, queue(9*m, 5*m, "HIBERNATING", ""), agentIn(9*m, rundir.PhaseReady)), want{phase: rundir.PhaseReady}},
 		"a new word for too long":        {facts(90*m, queue(90*m, 50*m, "HIBERNATING", ""), agentIn(90*m, rundir.PhaseReady)), want{done: true, outcome: "lost", kind: KindLost, cancel: "HIBERNATING", conf: "squeue"}},
 		"squeue hangs: says nothing":     {facts(60*m, queue(1*m, 0, slurm.Running, ""), agentIn(60*m, rundir.PhaseBenchmark)), want{phase: rundir.PhaseBenchmark}},
-		"squeue never answered, an hour": {facts(60 * m), want{phase: rundir.PhaseQueue}},
+		"squeue never answered, an hour": {facts(60 * m), want{phase: rundir.PhaseQueue, ask: AskAccounting}},
 		"squeue never answered, a day":   {facts(24 * 60 * m), want{done: true, outcome: "lost", kind: KindLost, cancel: "said anything for 24h", conf: "none", reason: "said anything"}},
 		"resumed after two days":         {facts(48*60*m, func(f *Facts) { f.Since = at(48*60*m - s) }), want{phase: rundir.PhaseQueue}},
-		"an agent says something":        {facts(50*60*m, queue(1*m, 0, slurm.Running, ""), agentIn(49*60*m, rundir.PhaseBenchmark)), want{phase: rundir.PhaseBenchmark}},
+		"an agent says something":        {facts(50*60*m, queue(1*m, 0, slurm.Running, ""), agentIn(49*60*m, rundir.PhaseBenchmark)), want{phase: rundir.PhaseBenchmark, ask: AskAccounting}},
 		"not listed right after sbatch":  {facts(12*s, notListed(11*s, 11*s), noAcctRow(11*s)), want{phase: rundir.PhaseQueue, ask: AskControl | AskAccounting}},
 		"empty sacct is no answer":       {facts(2*m, notListed(2*m, 90*s), noAcctRow(2*m), unknownToControl(2*m)), want{phase: rundir.PhaseQueue, ask: AskControl | AskAccounting}},
 

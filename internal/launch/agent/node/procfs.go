@@ -44,6 +44,21 @@ func (p procfs) process(pid int) (process, error) {
 	return out, errors.Join(errs[:]...)
 }
 
+// children are the processes that a process has started and that have not ended.
+func (p procfs) children(pid int) []int {
+	lists, _ := filepath.Glob(filepath.Join(string(p), strconv.Itoa(pid), "task", "[0-9]*", "children"))
+	var out []int
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // a thread may have ended
+		for _, field := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				out = append(out, child)
+			}
+		}
+	}
+	return out
+}
+
 // lives reports whether the process still runs.
 func (p procfs) lives(was process) bool {
 	now, err := p.process(was.pid)

@@ -19,6 +19,7 @@ const (
 	lookEvery   = 200 * time.Millisecond // at a process: one small file
 	ownEvery    = 20 * time.Millisecond  // at a process whose own test is its client: it asks how it ended as soon as that fails
 	soonEvery   = 300 * time.Millisecond // for an address, and for its process at first: it may be killed soon
+	startEvery  = 100 * time.Millisecond // for a server whose own test is its client, while there is none
 	searchEvery = time.Second            // for a process, and at its port
 	healthEvery = time.Second
 	again       = 300 * time.Millisecond // an error is asked for once more
@@ -100,7 +101,10 @@ func (s *server) look(now time.Time) {
 		s.process()
 	}
 	every := searchEvery
-	if s.self.pid == 0 && !s.blind {
+	switch {
+	case s.self.pid == 0 && s.role.Find != nil:
+		every = startEvery
+	case s.self.pid == 0 && !s.blind:
 		every = soonEvery
 	}
 	if s.over || now.Sub(s.looked) < every {

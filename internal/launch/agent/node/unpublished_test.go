@@ -94,6 +94,32 @@ func TestSearchesAreRare(t *testing.T) {
 	require.Empty(t, u.loading, "it has ended")
 }
 
+// A server that one of the job's processes starts is seen at once, however rarely the list is looked through.
+func TestAServerIsSeenWhenItStarts(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), program)
+	require.NoError(t, os.WriteFile(script, []byte("read -r x\n"), 0o600))
+	cmd := exec.Command("bash", "-c", `read -r x; bash "$SERVER" <&0 & wait`)
+	cmd.Env = append(os.Environ(), "SERVER="+script)
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	now := time.Unix(0, 0)
+	self, all := []int{cmd.Process.Pid}, procfs("/proc")
+	u := &unpublished{proc: all, now: func() time.Time { return now }, list: func() []int { return append(self, all.children(self[0])...) }}
+	for range 200 {
+		require.Empty(t, u.address())
+		now = now.Add(soonEvery)
+	}
+	require.Empty(t, u.loading)
+	u.looked, now = now, now.Add(soonEvery) // and not for another 5 s
+	_, err = in.Write([]byte("\n"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return u.address() == "" && len(u.loading) == 1 }, time.Minute, 10*time.Millisecond)
+	require.NoError(t, in.Close())
+}
+
 // Only TensorRT-LLM's aggregated test is known to be the only one that runs such a server.
 func TestWhoMayRunAServer(t *testing.T) {
 	t.Parallel()

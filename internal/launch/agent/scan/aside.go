@@ -3,6 +3,7 @@ package scan
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // aside follows what Python tells of exceptions that end nothing: of an object that is being deleted, of a callback of
@@ -14,33 +15,54 @@ import (
 //	  ...
 //	RuntimeError: Event loop is closed
 type aside struct {
-	exception *regexp.Regexp
-	begun     bool   // such a traceback may come
-	mark      string // what stands before it: a rank's mark
-	left      int    // lines in which to find the exception that ends it
+	begun  bool   // such a traceback, or its exception alone, may come
+	mark   string // what stands before it: a rank's mark
+	within bool   // its exception is still to come
+	first  bool   // the line before began it
+	kept   []Kept // what its lines would say if nothing else did
 }
+
+// exceptionLine is how Python ends a traceback: a name, and what the exception says.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var exceptionLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:\w+\.)*[A-Za-z_]\w*(?::|$)`) })
 
 // has takes the next line and reports whether it belongs to such a traceback.
 func (a *aside) has(line string) bool {
-	for _, words := range []string{"Exception ignored ", "Error in atexit.", "--- Logging error ---"} {
-		if mark, _, found := strings.Cut(line, words); found {
-			a.begun, a.mark, a.left = true, mark, 0
-			return true
-		}
+	if mark, ok := beginsAside(line); ok {
+		*a = aside{begun: true, mark: mark, first: true, kept: a.kept}
+		return true
 	}
-	traceback := strings.Contains(line, "Traceback (most recent call last):")
+	first := a.first
+	a.first = false
+	if !a.begun {
+		return false
+	}
+	text, own := strings.CutPrefix(line, a.mark)
 	switch {
-	case !a.begun:
-	case traceback && a.left == 0 && strings.HasPrefix(line, a.mark+"Traceback"):
-		a.left = traceDepth
-	case traceback: // of another process
-		a.begun, a.left = false, 0
-	case a.left > 0:
-		if a.left--; a.exception.MatchString(line) {
-			a.left = 0 // another one may have been raised while it was handled
-		}
+	case !own && a.within: // of another process, in between
+		return false
+	case strings.HasPrefix(text, "Traceback (most recent call last):") && !a.within:
+		a.within = true
+	case a.within && strings.HasPrefix(text, " "):
+	case (a.within || first) && exceptionLine().MatchString(text):
+		a.within = false // another one may have been raised while it was handled
+	case first && strings.HasPrefix(text, "task: <"):
+	case strings.TrimSpace(text) == "", strings.Contains(text, "above exception"):
+		return !a.within
 	default:
-		a.begun = strings.TrimSpace(line) == "" || strings.Contains(line, "above exception")
+		a.begun, a.within = false, false
 	}
 	return a.begun
+}
+
+// beginsAside reports whether a line begins one, and what stands before it. A thread that Python ends so has died.
+func beginsAside(line string) (mark string, ok bool) {
+	for _, words := range []string{"Exception ignored ", "Error in atexit.", "--- Logging error ---", "Task was destroyed but it is pending!"} {
+		mark, rest, found := strings.Cut(line, words)
+		if found && !strings.HasPrefix(rest, "in thread") {
+			return mark, true
+		}
+	}
+	return "", false
 }

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ const (
 // other, and those of the tests that pytest tells of.
 type died struct {
 	last   []Kept // of the last traceback
+	before []Kept // of the one before it
 	tests  []Kept
 	since  int  // the line at which the first of those tracebacks begins that directly follow each other
 	end    int  // the line at which the last one ends
@@ -25,20 +25,23 @@ type died struct {
 }
 
 // raised takes the next line of a log that is no output which pytest shows.
-func (d *died) raised(at Kept, line string, exception *regexp.Regexp) {
+func (d *died) raised(at Kept, line string, look *Patterns) {
 	switch {
 	case strings.Contains(line, "above exception"):
 		d.linked = true
 	case strings.Contains(line, "Traceback (most recent call last):") && !blame.Quoted(line):
 		if d.within = traceDepth; !d.linked {
-			d.last = d.last[:0]
+			d.before, d.last = d.last, nil
 		}
 		if d.end == 0 || at.Number-d.end > between {
 			d.since = at.Number
 		}
 		d.linked = false
 	case d.within > 0:
-		if d.within--; exception.MatchString(line) {
+		switch d.within--; {
+		case look.after.MatchString(line) && len(d.last) == 0 && len(d.before) > 0:
+			d.last, d.within = d.before, 0
+		case look.raises(line):
 			d.last, d.within, d.end = keep(d.last, at), 0, at.Number
 		}
 	}

@@ -53,6 +53,21 @@ func TestWhatAServerEndedOf(t *testing.T) {
 		"an exception, then a callback's":                               {begin + "KeyError: 'x'\n" + iters + "Error in atexit._run_exitfuncs:\n" + begin + full, 0, blame.Test, "python-exception"},
 		"a rank's connections, and another rank":                        {"[rank1]: " + loop[:strings.Index(loop, begin)] + "[rank0]: " + begin + "[rank0]: KeyError: 'x'\n", 0, blame.Test, "python-exception"},
 		"connections, while another rank dies":                          {loop[:strings.Index(loop, "Runtime")] + begin + oom + "RuntimeError: Event loop is closed\n", 0, blame.Test, "cuda-out-of-memory"},
+		"a thread that Python ends":                                     {hf + "Exception ignored in thread started by: <function engine at 0x1>\n" + begin + oom + iters, 0, blame.Test, "cuda-out-of-memory"},
+		"a kernel, told by a destructor":                                {hf + "Exception ignored in: 'cupy.cuda.memory.free'\n" + begin + illegal, 0, blame.Test, "cuda-illegal-access"},
+		"a connection, then C++ dies":                                   {hf + loop[:strings.Index(loop, "Runtime")] + "pynvml.NVMLError_Uninitialized: Uninitialized\nterminate called after throwing an instance of 'x'\n  what():  " + illegal[14:] + strings.Repeat(iters, 9), 0, blame.Test, "cuda-illegal-access"},
+		"a rank's connection between two lines":                         {"[rank0]: " + begin[:len(begin)-9] + "[rank1]: Exception ignored in: <x>\n[rank1]: " + begin[:len(begin)-9] + "[rank0]: " + oom + "[rank1]: RuntimeError: Event loop is closed\n", 0, blame.Test, "cuda-out-of-memory"},
+		"an exception, then the last flush":                             {begin + "KeyError: 'x'\n" + stdout, 0, blame.Test, "python-exception"},
+		"memory, then the last flush":                                   {begin + oom + stdout, 0, blame.Test, "cuda-out-of-memory"},
+		"C++, then a callback's":                                        {"terminate called after throwing an instance of 'x'\n  what():  " + illegal[14:] + "Exception ignored in atexit callback\n" + begin + full, 6, blame.Test, "cuda-illegal-access"},
+		"memory, then two lines a connection":                           {begin + oom + strings.Repeat(loop+"task: <Task pending name='Task-16'>\n", 700), 0, blame.Test, "cuda-out-of-memory"},
+		"likewise, as Windows ends lines":                               {strings.ReplaceAll(begin+oom+iters+loop, "\n", "\r\n"), 0, blame.Test, "cuda-out-of-memory"},
+		"likewise, behind a progress bar":                               {begin + oom + iters + " 12%|##   | 12/100 [00:01<00:02]" + loop, 0, blame.Test, "cuda-out-of-memory"},
+		"an exception in colours":                                       {hf + begin + "\x1b[1;35mKeyError\x1b[0m: 'x'\n", 0, blame.Test, "python-exception"},
+		"an exception of a module's own name":                           {hf + begin + "triton.runtime.errors.OutOfResources: out of resource: shared memory, Required: 1\n", 0, blame.Test, "python-exception"},
+		"memory, in C++":                                                {hf + "terminate called after throwing an instance of 'x'\n  what():  [TensorRT-LLM][ERROR] CUDA runtime error in ::cudaMallocAsync(p): out of memory\n", 6, blame.Test, "cuda-out-of-memory"},
+		"memory, then how uvicorn ends":                                 {begin + oom + iters + begin + "asyncio.exceptions.CancelledError\n\nDuring handling of the above exception, another exception occurred:\n\n" + begin + "KeyboardInterrupt\n", 0, blame.Test, "cuda-out-of-memory"},
+		"memory, then a pipe that is broken":                            {begin + oom + iters + begin + "BrokenPipeError: [Errno 32] Broken pipe\n", 0, blame.Test, "cuda-out-of-memory"},
 		"the disk, at the last flush":                                   {stdout, 0, blame.Infra, "disk-full"},
 		"the disk itself":                                               {begin + full, 0, blame.Infra, "disk-full"},
 		"the disk, in a chain":                                          {begin + full + because + begin + "KeyError: 'x'\n", 0, blame.Infra, "disk-full"},
@@ -97,7 +112,7 @@ func TestWhatAServerEndedOf(t *testing.T) {
 			require.Equal(t, tc.class, f.Class, "%+v %+v", f, ev.Lines)
 			require.Equal(t, tc.rule, f.Rule, "%+v", f)
 			if tc.rule == "python-exception" {
-				require.Contains(t, f.Line.Text, "Error: ")
+				require.Regexp(t, `^\S+: `, f.Line.Text)
 			}
 		})
 	}

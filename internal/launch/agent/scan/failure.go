@@ -25,7 +25,7 @@ type failure struct {
 // take takes the next line of the log.
 func (f *failure) take(at Kept, line string, look *Patterns) {
 	if !f.shown && !strings.HasPrefix(line, "E ") {
-		f.raised(at, line, look.exception)
+		f.raised(at, line, look)
 	}
 	switch {
 	case strings.HasPrefix(line, "E "):

@@ -89,7 +89,7 @@ type State struct {
 
 // New begins a log of a role; file is its path in the attempt directory.
 func New(role, file string, dir rundir.AttemptDir, look *Patterns) *Log {
-	return &Log{role: role, file: file, dir: string(dir), look: look, rules: map[string][]int{}, flow: flow{aside: aside{exception: look.exception}}}
+	return &Log{role: role, file: file, dir: string(dir), look: look, rules: map[string][]int{}}
 }
 
 // Take takes the next piece of the log.
@@ -139,14 +139,15 @@ func (s *Log) endState() {
 		return
 	}
 	s.sign(s.partial)
-	s.shown = string(s.partial)
+	s.shown = s.look.plain(string(s.partial))
 	s.partial = s.partial[:0]
-	s.search(s.shown, s.lines+1, false)
+	text := s.look.bar.ReplaceAllString(s.shown, "")
+	s.search(text, s.lines+1, s.aside.has(text))
 }
 
 func (s *Log) endLine() {
 	s.lines++
-	line := string(s.partial)
+	line := s.look.plain(string(s.partial))
 	s.partial = s.partial[:0]
 	if s.Health.Logged(line) { // it explains nothing, and there are thousands of it
 		if s.shown = ""; s.Line != nil {
@@ -155,7 +156,8 @@ func (s *Log) endLine() {
 		return
 	}
 	s.signs++
-	apart := s.aside.has(line)
+	text := s.look.bar.ReplaceAllString(line, "")
+	apart := text != "" && s.aside.has(text)
 	if !apart && !sameButNumbers(line, s.before) {
 		s.changes++
 	}
@@ -163,7 +165,7 @@ func (s *Log) endLine() {
 	if line == "" {
 		line, s.shown = s.shown, "" // it has been searched
 	} else {
-		s.search(line, s.lines, apart)
+		s.search(text, s.lines, apart)
 		s.shown = ""
 	}
 	if s.trace > 0 {
@@ -216,10 +218,8 @@ func (s *Log) lineAt(number int, text string) Kept {
 
 // search looks for what explains an end. Several processes write the same stream,
 // and one that draws a progress bar leaves its line open, so a message may begin
-// anywhere. What is apart ended nothing; it speaks of
-// the infrastructure where nothing else is known.
+// anywhere. What is apart ended nothing.
 func (s *Log) search(line string, number int, apart bool) {
-	line = s.look.bar.ReplaceAllString(line, "")
 	text, message := splitLauncher(line)
 	if message != "" {
 		s.fromLauncher(message)
@@ -241,10 +241,8 @@ func (s *Log) search(line string, number int, apart bool) {
 		s.fromShell(text)
 	}
 	at := s.lineAt(number, text)
-	if r, ok := s.look.classes.Match(text); apart {
-		if ok && r.Class == blame.Infra && len(s.failed.last) == 0 {
-			s.classLine(r.Name, at)
-		}
+	if apart {
+		s.explainsAside(at, text)
 		return
 	}
 	s.failed.goesOn(&at)
@@ -254,6 +252,17 @@ func (s *Log) search(line string, number int, apart bool) {
 	}
 	s.firstError(at, text)
 	s.explains(at, text)
+}
+
+// explainsAside keeps a line of an exception that ended nothing. What a kernel did wrong it did, whoever tells; the
+// rest explains an end where nothing else does.
+func (s *Log) explainsAside(at Kept, line string) {
+	switch r, ok := s.look.classes.Match(line); {
+	case ok && r.Class == blame.Test && r.Kind == "test.crash":
+		s.classLine(r.Name, at)
+	case ok:
+		s.aside.kept = keep(s.aside.kept, at)
+	}
 }
 
 // explains keeps a line that a failure class or the absence of a peer explains.
@@ -280,7 +289,7 @@ func (s *Log) explains(at Kept, line string) {
 func (s *Log) firstError(at Kept, line string) {
 	switch {
 	case s.trace > 0:
-		if !s.look.exception.MatchString(line) {
+		if !s.look.raises(line) {
 			return
 		}
 		s.trace = 0
@@ -370,16 +379,32 @@ func (s *Log) Explaining() []blame.Line {
 	for _, k := range slices.Concat(s.st.Candidates, s.failed.last, s.failed.tests) {
 		add(k)
 	}
-	tail := s.lastLines()
-	for i, at := range tail {
-		if slices.Contains(s.quotes, at.Number) || at.apart && (i < len(tail)-1 || len(s.failed.last) > 0) {
-			continue
-		}
-		if _, ok := s.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
-			add(at)
+	if len(out) == 0 {
+		for _, k := range s.aside.kept {
+			add(k)
 		}
 	}
+	for _, k := range s.tellingTail(len(out) > 0) {
+		add(k)
+	}
 	blame.SortLines(out)
+	return out
+}
+
+// tellingTail are those of the last lines that may explain the end, and the very last one. Where others do, none that
+// is apart is one.
+func (s *Log) tellingTail(others bool) []Kept {
+	var out []Kept
+	tail := s.lastLines()
+	for i, at := range tail {
+		last := i == len(tail)-1
+		if slices.Contains(s.quotes, at.Number) || at.apart && (others || !last) {
+			continue
+		}
+		if _, ok := s.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || last {
+			out = append(out, at)
+		}
+	}
 	return out
 }
 

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 )
@@ -12,7 +13,10 @@ type Patterns struct {
 	err       blame.Classes // one pattern: its quick look comes with it
 	harmless  *regexp.Regexp
 	exception *regexp.Regexp
+	foreign   *regexp.Regexp // an exception of a module, whatever its name
+	after     *regexp.Regexp // an exception that only follows an end
 	bar       *regexp.Regexp
+	colour    *regexp.Regexp
 	launcher  launcherMessages
 }
 
@@ -28,6 +32,19 @@ func (o *Patterns) isError(line string) bool {
 	return ok && !o.harmless.MatchString(line)
 }
 
+// raises reports whether Python ends a traceback with a line: by the suffix of an exception's name, or its module.
+func (o *Patterns) raises(line string) bool {
+	return o.exception.MatchString(line) || o.foreign.MatchString(line)
+}
+
+// plain is a line without its colours.
+func (o *Patterns) plain(line string) string {
+	if strings.IndexByte(line, '\x1b') < 0 {
+		return line
+	}
+	return o.colour.ReplaceAllString(line, "")
+}
+
 // NewPatterns are the patterns that every log is searched for, beside the failure classes.
 func NewPatterns(classes blame.Classes) *Patterns {
 	err, compileErr := blame.Compile([]blame.Rule{{Name: "error", Class: blame.Test, Pattern: errorPattern}})
@@ -40,8 +57,12 @@ func NewPatterns(classes blame.Classes) *Patterns {
 		// An exception as Python ends a traceback with it, at the start of the
 		// line or after a rank or pytest prefix.
 		exception: regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b`),
+		foreign:   regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*(?:: |$)`),
+		after:     regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*)?(?:[A-Za-z_]\w*\.)*(?:CancelledError|KeyboardInterrupt|BrokenPipeError|SystemExit|ChildFailedError)\b`),
 		// The progress bar at the beginning of a line, as tqdm draws it.
-		bar:      regexp.MustCompile(`^[^|]{0,120}\d{1,3}%\|[^|]{0,250}\|(?: *[\d.]+\w?/[\d.]+\w?)?(?: *\[[^\]]{0,120}\])?`),
+		bar: regexp.MustCompile(`^[^|]{0,120}\d{1,3}%\|[^|]{0,250}\|(?: *[\d.]+\w?/[\d.]+\w?)?(?: *\[[^\]]{0,120}\])?`),
+		// What Python 3.13 and many loggers colour with where a terminal is pretended to.
+		colour:   regexp.MustCompile("\x1b\\[[0-9;]*m"),
 		harmless: regexp.MustCompile(`(?i)\b(?:no|0|without)\s+(?:\w+\s+)?errors?\b|errors?\s*[:=]\s*(?:0|none|null|false)\b`),
 		launcher: newLauncherMessages(),
 	}
