@@ -20,14 +20,12 @@ func (d Decision) String() string {
 	return fmt.Sprintf("%q of class %q in suite %q: %s", d.Name, d.Class, d.Suite, d.Status)
 }
 
-// ErrAudit marks a report that an independent reader reads otherwise than it was
-// decided.
+// ErrAudit marks a report that an independent reader reads otherwise than it was decided.
 var ErrAudit = errors.New("the finished report says something else than what was decided")
 
-// Audit reads a finished report with go-junit, which shares no code with the
-// reader and the writer of this package, and compares suite, class, name and
-// status of every case, in order, with what was decided. It needs some 15 times
-// the report's size in memory.
+// Audit reads a finished report with go-junit, which shares no code with the reader and the writer of this package, and
+// compares suite, class, name and status of every case, in order, with what was decided. It needs some 15 times the
+// report's size in memory.
 func Audit(report io.Reader, decided iter.Seq[Decision]) error {
 	suites, err := gojunit.IngestReader(report)
 	if err != nil {
@@ -60,8 +58,7 @@ func decisions(suites []gojunit.Suite) (out []Decision) {
 	return out
 }
 
-// Rejected is the report that stands in for one that Audit has rejected: one red
-// case that says so.
+// Rejected is the report that stands in for one that Audit has rejected: one red case that says so.
 func Rejected(name, rejected string, why error) *Document {
 	c := &Case{Classname: name + ".report", Name: "audit", Results: []Result{{
 		Status: Errored, Type: "ci-disagg.internal", Message: why.Error(), Text: "the rejected report is kept as " + rejected,

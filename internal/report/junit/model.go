@@ -65,8 +65,7 @@ const (
 	RerunError   RerunKind = "rerunError"
 )
 
-// Case is one <testcase>, with everything that the file says about it. All of
-// its texts are clean, see Clean.
+// Case is one <testcase>, with everything that the file says about it. All of its texts are clean, see Clean.
 type Case struct {
 	Suite      *Suite // nil when the case stands outside any suite; complete only after the suite's end
 	Name       string
@@ -130,10 +129,9 @@ func (s *Suite) Declared(name string) (n int, ok bool) {
 	return min(n, 1<<40), true // two may be added
 }
 
-// Hidden says what the suite counts beyond what it shows, "" = nothing: some of its
-// failures and errors, or some of its tests. It is a hint and no contradiction, as there
-// are runners that count retries, subtests or assertions. Of a suite that was cut off
-// nothing is said: the rest may stand behind that.
+// Hidden says what the suite counts beyond what it shows, "" = nothing: some of its failures and errors, or some of its
+// tests. It is a hint and no contradiction, as there are runners that count retries, subtests or assertions. Of a suite
+// that was cut off nothing is said: the rest may stand behind that.
 func (s *Suite) Hidden() string {
 	failures, errors, tests := s.totals()
 	switch red := failures + errors - s.shown(); {
@@ -263,8 +261,7 @@ const (
 	Unread    ProblemKind = "unreadable" // the reader failed
 )
 
-// Problem is an error of Read. Cases that were complete before it have been
-// visited.
+// Problem is an error of Read. Cases that were complete before it have been visited.
 type Problem struct {
 	File   string
 	Kind   ProblemKind

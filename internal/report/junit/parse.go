@@ -98,8 +98,7 @@ func (p *parser) next() (xmltext.Kind, error) {
 // name is the local name of the current tag, until the next token.
 func (p *parser) name() string { return xmltext.OwnString(xmltext.Local(p.sc.QName)) }
 
-// body reads what stands inside the element that has just begun, up to its end tag.
-// Text goes to the sink.
+// body reads what stands inside the element that has just begun, up to its end tag. Text goes to the sink.
 func (p *parser) body(sink *[]byte, each child) error {
 	if p.sc.SelfClose {
 		return nil
@@ -226,8 +225,7 @@ type field struct {
 	to   *string
 }
 
-// attrs are the attributes of the current tag, clean and sorted by name, but for those
-// that have a field.
+// attrs are the attributes of the current tag, clean and sorted by name, but for those that have a field.
 func (p *parser) attrs(into []Attr, fields ...field) []Attr {
 	for i, a := range p.sc.Attrs {
 		if p.sc.Whole {

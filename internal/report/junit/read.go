@@ -31,9 +31,8 @@ type Visitor struct {
 	Shallow bool
 }
 
-// Read reads one JUnit file. It visits every complete test case, also of a file
-// that is cut off or malformed further on; such a file yields a *Problem after
-// the visits. The File is valid in any case.
+// Read reads one JUnit file. It visits every complete test case, also of a file that is cut off or malformed further
+// on; such a file yields a *Problem after the visits. The File is valid in any case.
 func Read(r io.Reader, file string, o ReadOptions, v Visitor) (File, error) {
 	t, err := xmltext.Decode(r)
 	if err != nil {

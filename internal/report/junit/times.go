@@ -57,14 +57,12 @@ func clampTime(seconds float64) time.Duration {
 	return time.Duration(math.Round(min(max(seconds, 0), MaxTime.Seconds())*1e6)) * time.Microsecond
 }
 
-// Seconds is d as reports have it, to the microsecond: 1.234000. It is at most
-// MaxTime, as readers take no more.
+// Seconds is d as reports have it, to the microsecond: 1.234000. It is at most MaxTime, as readers take no more.
 func Seconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(min(d, MaxTime).Round(time.Microsecond).Microseconds())/1e6, 'f', 6, 64)
 }
 
-// ParseTimestamp reads the forms that runners write. Without a zone it is UTC, as
-// for Jenkins.
+// ParseTimestamp reads the forms that runners write. Without a zone it is UTC, as for Jenkins.
 func ParseTimestamp(s string) (time.Time, bool) {
 	for _, layout := range []string{
 		time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700",

@@ -28,9 +28,8 @@ func Ours(r io.Reader) bool {
 	return string(got[:n]) == head
 }
 
-// Writer writes a report: Begin, then for each suite BeginSuite, its cases, and
-// EndSuite, then End. All text is cleaned on the way. The first error is kept and
-// given by End.
+// Writer writes a report: Begin, then for each suite BeginSuite, its cases, and EndSuite, then End. All text is cleaned
+// on the way. The first error is kept and given by End.
 type Writer struct {
 	w         *bufio.Writer
 	id        int   // of the next suite

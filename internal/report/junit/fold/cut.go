@@ -39,10 +39,9 @@ var attachment = regexp.MustCompile(`\[\[ATTACHMENT\|([^\n]*?)\]\]`)
 // Attached reports whether there is such a marker in a text.
 func Attached(text []byte) bool { return attachment.Match(text) }
 
-// Cut is s and, if it is longer than limit bytes, its head and tail with a marker
-// between them that says how much is missing and where all of it is kept, and with the
-// markers of attachments that stand in what is missing. It gives the number of bytes
-// that are missing.
+// Cut is s and, if it is longer than limit bytes, its head and tail with a marker between them that says how much is
+// missing and where all of it is kept, and with the markers of attachments that stand in what is missing. It gives the
+// number of bytes that are missing.
 func Cut(s string, limit int, kept string) (string, int) {
 	if len(s) <= limit {
 		return s, 0
@@ -189,8 +188,7 @@ func OneText(texts []string) []string {
 	return []string{strings.Join(texts, "\n")}
 }
 
-// message is s as one line of bounded length. cut says that something is
-// missing from it.
+// message is s as one line of bounded length. cut says that something is missing from it.
 func (k *Cutter) message(s string) (line string, cut bool) {
 	line = OneLine(junit.Clean(s))
 	if runes := []rune(line[:min(len(line), (k.Caps.Message+1)*utf8.UTFMax)]); len(runes) > k.Caps.Message {
@@ -199,8 +197,7 @@ func (k *Cutter) message(s string) (line string, cut bool) {
 	return line, false
 }
 
-// Apply brings the texts of a case under the bounds that hold.
-// The case's lists are its own afterwards.
+// Apply brings the texts of a case under the bounds that hold. The case's lists are its own afterwards.
 func (k *Cutter) Apply(c *junit.Case, kept string) {
 	red := c.Status().Red()
 	limit, body := k.Limit(k.Caps.Output(c.Status()), red), k.Limit(k.Caps.Body, red)

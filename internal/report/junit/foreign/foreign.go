@@ -1,7 +1,6 @@
-// Package foreign reads the results of tests that are not in JUnit XML and writes
-// them as such: the output of 'go test -v' and 'go test -json', and CTRF with its
-// retries. What such a file declares is written as its suites' totals, so that a
-// reader sees where it shows less than it declares.
+// Package foreign reads the results of tests that are not in JUnit XML and writes them as such: the output of 'go test
+// -v' and 'go test -json', and CTRF with its retries. What such a file declares is written as its suites' totals, so
+// that a reader sees where it shows less than it declares.
 package foreign
 
 import (

@@ -22,9 +22,8 @@ type Source struct {
 // declaration is the encoding that an XML declaration names.
 var declaration = regexp.MustCompile(`<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']`)
 
-// Decode gives r as UTF-8 without byte order mark. The encoding is that of its
-// byte order mark, of the shape of its first characters, or what its XML
-// declaration says. An encoding that nobody knows is read as UTF-8.
+// Decode gives r as UTF-8 without byte order mark. The encoding is that of its byte order mark, of the shape of its
+// first characters, or what its XML declaration says. An encoding that nobody knows is read as UTF-8.
 func Decode(r io.Reader) (Source, error) {
 	const sniffSize = 1024
 	br := bufio.NewReaderSize(r, sniffSize)

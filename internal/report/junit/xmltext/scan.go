@@ -1,6 +1,5 @@
-// Package xmltext cuts XML into tokens and turns its raw text into clean text. It is
-// made for files that may be cut off, damaged or hostile: it repairs what can be
-// repaired, and counts that. It knows nothing of JUnit.
+// Package xmltext cuts XML into tokens and turns its raw text into clean text. It is made for files that may be cut
+// off, damaged or hostile: it repairs what can be repaired, and counts that. It knows nothing of JUnit.
 package xmltext
 
 import (
@@ -34,10 +33,9 @@ const (
 // Attr is one attribute as it stands in the tag.
 type Attr struct{ Name, Value []byte }
 
-// Scanner cuts tokens off a window of the input. A token that does not end in the
-// window is cut again when there is more, from its beginning, so that no state is left
-// of what was seen of it. It is lenient where a reader loses nothing by it ("<"
-// inside quotes or before a blank, a bare "&") and strict about structure.
+// Scanner cuts tokens off a window of the input. A token that does not end in the window is cut again when there is
+// more, from its beginning, so that no state is left of what was seen of it. It is lenient where a reader loses nothing
+// by it ("<" inside quotes or before a blank, a bare "&") and strict about structure.
 type Scanner struct {
 	// The current token, until the next.
 	QName      []byte // the name with its prefix
@@ -60,8 +58,7 @@ type Scanner struct {
 	eof   bool
 }
 
-// NewScanner cuts what r gives. Offsets begin at base; what has to stand in the window
-// as a whole may have most bytes.
+// NewScanner cuts what r gives. Offsets begin at base; what has to stand in the window as a whole may have most bytes.
 func NewScanner(r io.Reader, base, most int64) Scanner {
 	return Scanner{r: r, base: base, max: int(most), buf: make([]byte, 0, WindowSize)}
 }

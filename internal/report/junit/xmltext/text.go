@@ -61,8 +61,7 @@ func Plain(b []byte, where Context) bool {
 	return true
 }
 
-// plainOdd is the length of what b begins with, a byte that may be more than text,
-// or 0 if that is not plain.
+// plainOdd is the length of what b begins with, a byte that may be more than text, or 0 if that is not plain.
 func plainOdd(b []byte, where Context) int {
 	switch c := b[0]; {
 	case c == '&' && where != InCDATA:
@@ -98,9 +97,8 @@ func legal(r rune) bool {
 		r >= 0x10000 && r <= utf8.MaxRune
 }
 
-// Decoder turns raw XML character data into text: entities, line ends, and what
-// XML does not allow. It counts what it had to repair. The control characters
-// that begin terminal sequences are left for Clean.
+// Decoder turns raw XML character data into text: entities, line ends, and what XML does not allow. It counts what it
+// had to repair. The control characters that begin terminal sequences are left for Clean.
 type Decoder struct{ Repaired int64 }
 
 // Clean is raw text, decoded and clean.
@@ -160,9 +158,8 @@ func (d *Decoder) repair(r rune) rune {
 //nolint:gochecknoglobals // immutable
 var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "quot": '"', "apos": '\''}
 
-// reference is the character for which the reference at the start of b stands, and the
-// length of that; 0 if XML knows none such. A number that is no code point stands for
-// a character that is not legal.
+// reference is the character for which the reference at the start of b stands, and the length of that; 0 if XML knows
+// none such. A number that is no code point stands for a character that is not legal.
 func reference(b []byte) (r rune, n int) {
 	n = bytes.IndexByte(b[:min(len(b), 64)], ';') + 1
 	if r, ok := entities[string(b[1:max(n-1, 1)])]; ok {
@@ -215,10 +212,9 @@ func sequenceLen(s string) (n int) {
 	return n
 }
 
-// Clean is text as it may stand in a report: whole terminal escape sequences are
-// removed, also in the spelled-out form "#x1B[31m" that pytest writes; what XML
-// forbids, DEL and what is hidden becomes U+FFFD; line ends become LF. Clean text is returned
-// as it is, without a copy. Clean(Clean(s)) is Clean(s).
+// Clean is text as it may stand in a report: whole terminal escape sequences are removed, also in the spelled-out form
+// "#x1B[31m" that pytest writes; what XML forbids, DEL and what is hidden becomes U+FFFD; line ends become LF. Clean
+// text is returned as it is, without a copy. Clean(Clean(s)) is Clean(s).
 func Clean(s string) string { return sweep(s, false) }
 
 // sweep is Clean; with again, what begins a sequence is marked, and the rest of it stays: nested ones would be put
