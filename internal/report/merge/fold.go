@@ -3,6 +3,7 @@ package merge
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
@@ -103,9 +104,10 @@ func (m *merger) foldOne(cluster []*entry) error {
 
 // grouped is the case that the entries of a cluster come to.
 func (m *merger) grouped(cluster []*entry) (*junit.Case, error) {
-	if m.o.FoldReruns {
-		cluster = slices.Clone(cluster)
-		slices.SortStableFunc(cluster, func(a, b *entry) int { return m.parts[a.part].start.Compare(m.parts[b.part].start) })
+	start := func(e *entry) time.Time { return m.parts[e.part].start }
+	if m.o.FoldReruns && !slices.ContainsFunc(cluster, func(e *entry) bool { return start(e).IsZero() }) {
+		cluster = slices.Clone(cluster) // a time that is not known is neither before nor after another
+		slices.SortStableFunc(cluster, func(a, b *entry) int { return start(a).Compare(start(b)) })
 	}
 	var all []fold.Run
 	var files []*junit.Case

@@ -157,6 +157,44 @@ func TestFoldReruns(t *testing.T) {
 	require.Equal(t, junit.Counts{Tests: 1, Failures: 1}, sum.Counts, "never by itself")
 }
 
+// TestFoldRerunsUntimed: a file whose time nobody can read is neither before nor after another.
+func TestFoldRerunsUntimed(t *testing.T) {
+	t.Parallel()
+	const pass, fail, skip = "", `<failure message="x"/>`, `<skipped message="gpu gone"/>`
+	for name, tt := range map[string]struct {
+		flaky  Policy
+		bodies []string // of the test in 1.xml, 2.xml, …: with a time, or "attributes|body"
+		counts junit.Counts
+	}{
+		"the last has no time":            {"", []string{`timestamp="2026-01-01T10:00:00"|` + pass, "|" + fail}, junit.Counts{Tests: 1, Failures: 1}},
+		"the last has one that is none":   {"", []string{`timestamp="2026-01-01T10:00:00"|` + pass, `timestamp="yesterday"|` + fail}, junit.Counts{Tests: 1, Failures: 1}},
+		"the first has none":              {"", []string{"|" + fail, `timestamp="2026-01-01T10:00:00"|` + pass}, junit.Counts{Tests: 1}},
+		"failed, then skipped":            {"", []string{"|" + fail, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
+		"failed, then skipped twice":      {"", []string{"|" + fail, "|" + skip, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
+		"failed, passed, then skipped":    {"", []string{"|" + fail, "|" + pass, "|" + skip}, junit.Counts{Tests: 1, Skipped: 1}},
+		"skipped, then failed":            {"", []string{"|" + skip, "|" + fail}, junit.Counts{Tests: 1, Failures: 1}},
+		"not passed where flaky is red":   {fold.Fail, []string{"|" + fail, "|" + pass, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
+		"skipped, where flaky is skipped": {fold.Skip, []string{"|" + fail, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			var paths []string
+			for i, b := range tt.bodies {
+				attrs, inner, _ := strings.Cut(b, "|")
+				doc := fmt.Sprintf(`<testsuite name="s" %s><testcase classname="c" name="t">%s</testcase></testsuite>`, attrs, inner)
+				paths = append(paths, write(t, dir, fmt.Sprintf("%d.xml", i+1), doc))
+			}
+			sum, out := mergeFiles(t, Options{FoldReruns: true, Flaky: tt.flaky}, false, paths...)
+			require.Equal(t, tt.counts, sum.Counts)
+			if sum.Counts.Passed() == 0 {
+				require.NotContains(t, contents(t, out), "passed on attempt")
+				require.NotContains(t, contents(t, out), `name="flaky"`)
+			}
+		})
+	}
+}
+
 // TestUnsure: where a suite's own count does not tell, the worse reading counts.
 func TestUnsure(t *testing.T) {
 	t.Parallel()

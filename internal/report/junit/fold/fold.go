@@ -1,6 +1,5 @@
-// Package fold makes one test case of several and brings the texts of one under
-// bounds. It decides nothing about which cases belong together. Cases that it is
-// given are values that others may hold, too: their lists are never changed.
+// Package fold makes one test case of several and brings the texts of one under bounds. It decides nothing about which
+// cases belong together. Cases that it is given are values that others may hold, too: their lists are never changed.
 package fold
 
 import (
@@ -48,20 +47,28 @@ func Runs(label string, cases ...*junit.Case) []Run {
 	return out
 }
 
-// Attempts makes one case of attempts of one test, in order: the last is the
-// verdict and the earlier ones become rerun elements. A bare earlier attempt is
-// how pytest-rerunfailures reports a failed one: it looks passed, and is not.
+// Attempts makes one case of attempts of one test, in order: the last is the verdict and the earlier ones become rerun
+// elements. A bare earlier attempt is how pytest-rerunfailures reports a failed one: it looks passed, and is not. One
+// that was skipped is no verdict on a failure right before it.
 func Attempts(cases []*junit.Case, flaky Policy) *junit.Case {
-	n := len(cases)
+	n, last := len(cases), len(cases)-1
 	if n == 1 {
 		return cases[0]
 	}
-	out := *cases[n-1]
-	passed := !out.Status().Red()
+	for last > 0 && cases[last].Status() == junit.Skipped {
+		last--
+	}
+	if !cases[last].Status().Red() {
+		last = n - 1
+	}
+	out := *cases[last]
 	var before junit.Case
-	for i, c := range cases[:n-1] {
+	for i, c := range cases {
+		if i == last {
+			continue
+		}
 		which := fmt.Sprintf("attempt %d of %d", i+1, n)
-		before.Reruns = append(before.Reruns, reruns(c, which, passed)...)
+		before.Reruns = append(before.Reruns, reruns(c, which, out.Status() == junit.Passed)...)
 		before.Properties = append(before.Properties, c.Properties...)
 		before.SystemOut = append(before.SystemOut, label(c.SystemOut, which)...)
 		before.SystemErr = append(before.SystemErr, label(c.SystemErr, which)...)
@@ -72,9 +79,7 @@ func Attempts(cases []*junit.Case, flaky Policy) *junit.Case {
 	out.Properties = append(out.Properties, junit.Property{Name: "attempts", Value: strconv.Itoa(n)})
 	out.SystemOut = append(before.SystemOut, out.SystemOut...)
 	out.SystemErr = append(before.SystemErr, out.SystemErr...)
-	if passed {
-		markFlaky(&out, n, flaky)
-	}
+	markFlaky(&out, n, flaky)
 	return &out
 }
 
@@ -96,19 +101,23 @@ func Unlike(props, other []junit.Property) (out []junit.Property) {
 // TypeFlaky is the type of a result that the policy on flaky tests gives.
 const TypeFlaky = "ci-disagg.flaky"
 
-// Repeated applies the policy to a case whose runner says that it passed only when
-// repeated.
+// Repeated applies the policy to a case whose runner says that it passed only when repeated.
 func Repeated(c *junit.Case, flaky Policy) {
 	if len(c.Reruns) > 0 && !c.Status().Red() {
 		judgeFlaky(c, "ci-disagg: passed only when repeated", flaky)
 	}
 }
 
-// markFlaky says that a case passed only on its n-th attempt, in the form that
-// people see, and applies the policy.
+// markFlaky says that a case was not red only on its n-th attempt, in the form that people see, and applies the policy.
 func markFlaky(c *junit.Case, n int, flaky Policy) {
-	note := fmt.Sprintf("ci-disagg: passed on attempt %d of %d", n, n)
-	c.Properties = append(c.Properties, junit.Property{Name: "flaky", Value: "true"})
+	s := c.Status()
+	if s.Red() {
+		return
+	}
+	if s == junit.Passed {
+		c.Properties = append(c.Properties, junit.Property{Name: "flaky", Value: "true"})
+	}
+	note := fmt.Sprintf("ci-disagg: %s on attempt %d of %d", s, n, n)
 	c.SystemOut = append([]string{note}, c.SystemOut...)
 	judgeFlaky(c, note, flaky)
 }
@@ -144,8 +153,7 @@ func reruns(c *junit.Case, which string, passed bool) []junit.Rerun {
 	return out
 }
 
-// RerunKind is the element for an attempt that ended in s, of a test that passed or
-// not in the end.
+// RerunKind is the element for an attempt that ended in s, of a test that passed or not in the end.
 func RerunKind(s junit.Status, passed bool) junit.RerunKind {
 	switch {
 	case passed && s == junit.Errored:
@@ -241,12 +249,10 @@ func label(texts []string, from string) []string {
 	return out
 }
 
-// OneClass makes every reader see the same class: Jenkins takes a case with a
-// skipped element for skipped, GitLab for failed if there is a failure, too;
-// Jenkins shows the first error or failure, others take the last
-// (docs/facts/junit.md#precedence-of-results). So there is one, the severest, and the
-// others stand in its text with their types and attributes; what was skipped beside
-// it goes to the output.
+// OneClass makes every reader see the same class: Jenkins takes a case with a skipped element for skipped, GitLab for
+// failed if there is a failure, too; Jenkins shows the first error or failure, others take the last
+// (docs/facts/junit.md#precedence-of-results). So there is one, the severest, and the others stand in its text with
+// their types and attributes; what was skipped beside it goes to the output.
 func OneClass(c *junit.Case) {
 	if len(c.Results) < 2 {
 		return
@@ -285,8 +291,7 @@ func FirstLine(c *junit.Case) string {
 	return "no message"
 }
 
-// OneLine is s with every run of blanks and line ends replaced by one blank, if
-// it has a line end at all.
+// OneLine is s with every run of blanks and line ends replaced by one blank, if it has a line end at all.
 func OneLine(s string) string {
 	if !strings.ContainsAny(s, "\n\r\t") {
 		return s
