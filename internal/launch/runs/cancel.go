@@ -81,8 +81,8 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	}
 	// Both at once: a live driver must not put other jobs in the place of these, and these must not wait for a disk.
 	asked := make(chan error, 1)
-	listed := slices.Clone(open)
-	go func() { asked <- o.request(listed, o.Now()) }()
+	listed, now := slices.Clone(open), o.Now() // before any job can end for it
+	go func() { asked <- o.request(listed, now) }()
 	for i := range open {
 		e := &open[i]
 		was, known := whereabouts{}, false

@@ -153,3 +153,31 @@ func TestAUsersCancelStands(t *testing.T) {
 		})
 	}
 }
+
+// A job that was over before a user asked for its end keeps the reason for which it did: resume goes on with the case.
+// Where accounting says nothing, which on the local backend it never does, its agent's record says when that was.
+func TestACancelChangesNothingOfWhatWasOver(t *testing.T) {
+	t.Parallel()
+	for backend, tells := range map[string]map[time.Duration]rundir.CancelCause{ // the request, by how long after the end
+		rundir.BackendLocal: {-time.Second: rundir.CauseRequested, time.Second: rundir.CauseInterrupted, time.Minute: rundir.CauseInterrupted},
+		rundir.BackendSlurm: {time.Second: rundir.CauseRequested, time.Minute: rundir.CauseInterrupted}, // clocks differ
+	} {
+		for after, want := range tells {
+			l := newLost(t, "", "exit 1")
+			at := l.access.Now().Add(-10 * time.Minute)
+			l.job.Backend, l.job.ID = backend, "999999999"
+			l.job.Cancel = &rundir.Cancel{At: at.Add(-time.Second), Reason: "interrupted", Cause: rundir.CauseInterrupted}
+			require.NoError(t, rundir.WriteJSON(l.attempt.JobFile(), l.job))
+			require.NoError(t, rundir.WriteJSON(l.attempt.AgentFile(), rundir.AgentRecord{
+				Schema: rundir.Schema, JobID: l.job.ID, Started: l.job.Intent, Heartbeat: at, End: &rundir.AgentEnd{At: at, Outcome: rundir.OutcomeCancelled},
+			}))
+			require.NoError(t, rundir.WriteJSON(l.dir.CancelFile(), rundir.Cancel{At: at.Add(after), Reason: "now", Cause: rundir.CauseRequested}))
+			left, err := Finish(context.Background(), l.access, l.dir)
+			require.NoError(t, err)
+			require.Zero(t, left)
+			var j rundir.Job
+			require.NoError(t, rundir.ReadJSON(l.attempt.JobFile(), &j))
+			require.Equal(t, want, j.Cancel.Cause, "%s, %v after its end", backend, after)
+		}
+	}
+}

@@ -226,7 +226,6 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		Now: now, Since: j.Intent, Job: j, Roles: outcome.Accountable(plan), Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old, Looked: now,
 	}
 	row := slurm.NewestRow(seen.acct[j.Routed], j.ID)
-	f.Job.Cancel = EndedBy(dir, j, endOf(row))
 	if j.Backend == rundir.BackendLocal { // before its record is read, which is complete when it was gone
 		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
 	}
@@ -245,6 +244,11 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 			f.EndSeen = rec.End.At
 		}
 	}
+	over := endOf(row)
+	if over.IsZero() {
+		over = f.EndSeen
+	}
+	f.Job.Cancel = EndedBy(dir, j, over)
 	if j.Backend == rundir.BackendLocal {
 		return f, stands, nil
 	}
@@ -284,8 +288,11 @@ func endOf(row *slurm.AcctRow) time.Time {
 func EndedBy(dir rundir.Dir, j rundir.Job, over time.Time) *rundir.Cancel {
 	c, ok := dir.CancelledAfter(j.Intent)
 	late := blame.ClockSkew
-	if c.Cause == rundir.CauseInterrupted {
+	switch {
+	case c.Cause == rundir.CauseInterrupted:
 		late = time.Minute // the driver has asked, and the detached cancel that leaves word had to start and to read
+	case j.Backend == rundir.BackendLocal:
+		late = 0 // by one clock
 	}
 	outlived := j.Cancel != nil && j.Cancel.Cause == rundir.CauseInterrupted && c.Cause != rundir.CauseInterrupted
 	if !ok || j.Cancel != nil && !outlived || !over.IsZero() && over.Add(late).Before(c.At) || outcome.Outlived(c, over) {
