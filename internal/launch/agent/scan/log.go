@@ -260,7 +260,7 @@ func (s *Log) explainsAside(at Kept, line string) {
 	switch r, ok := s.look.classes.Match(line); {
 	case ok && r.Class == blame.Test && r.Kind == "test.crash":
 		s.classLine(r.Name, at)
-	case ok:
+	case ok && (r.Class == blame.Infra || r.Kind == "test.oom"):
 		s.aside.kept = keep(s.aside.kept, at)
 	}
 }
