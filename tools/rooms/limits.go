@@ -50,7 +50,7 @@ func (l limit) size(packages []*pkg) int {
 // goes when it is within; none is added, and none grows.
 func shrinking() map[string]int {
 	return map[string]int{
-		"lines of room internal/report/bench": 2595,
+		"lines of room internal/report/bench": 2594,
 		"lines of room internal/report/junit": 2982,
 	}
 }

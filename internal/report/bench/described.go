@@ -93,7 +93,7 @@ func (d described) format() Format {
 	f := Format{Name: d.Name, Readers: []string{reader}, Marks: slices.Concat(d.Marks, d.Hints), Gives: d.gives(), Metrics: d.names()}
 	if d.Format == "text" {
 		f.Lines = func(t metric.Table, file string) LineReader {
-			return &textPoints{format: d.ID, g: d.Generic, metrics: t, file: file}
+			return &textPoints{format: d.ID, g: d.Generic, metrics: t, file: file, groups: map[string]found{}}
 		}
 		return f
 	}

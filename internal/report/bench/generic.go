@@ -121,17 +121,24 @@ func (gm GenericMetric) extend(t metric.Table) (metric.Table, error) {
 func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) (results []Result, err error) {
 	switch {
 	case g.Format == "csv" || g.Format == "" && strings.EqualFold(filepath.Ext(file), ".csv"):
-		_, err = eachRow(br, func(row map[string]string, line int) error {
+		err = eachRow(br, func(row map[string]string, line int) error {
 			results = added(results, g.point(rd.Metrics, Result{Format: "generic-csv", File: file, Line: line}, func(at string) found {
-				v, _ := parseNumber(strings.TrimSpace(row[at]))
-				return found{v, row[at], line, row[at] != ""}
+				text := strings.TrimSpace(row[at])
+				v, _ := parseNumber(text)
+				return found{v: v, text: row[at], line: line, ok: text != ""}
 			}))
 			return nil
 		})
 	case g.Format == "text":
-		p := textPoints{format: "generic-text", g: g, metrics: rd.Metrics, file: file}
-		err = eachLine(br, func(text []byte, number int, _ bool) { p.Line(text, number) })
-		results = p.End()
+		p := textPoints{format: formatOwnText, g: g, metrics: rd.Metrics, file: file, groups: map[string]found{}}
+		torn := false
+		err = eachLine(br, func(text []byte, number int, last bool) {
+			p.Line(text, number)
+			torn = last && p.last == number
+		})
+		if results = p.End(); torn && len(results) > 0 {
+			results[len(results)-1].spoil(p.last, "the last line has no end: half-written")
+		}
 	default:
 		_, err = jsondoc.Read(br, func(string) int { return jsonList }, func(d jsondoc.Document) {
 			results = added(results, g.points(rd.Metrics, d, "generic-json", file)...)
@@ -157,17 +164,23 @@ func (g Generic) points(t metric.Table, d jsondoc.Document, format, file string)
 
 // scalar finds a value; the text of what is true is its key. What is false is not there.
 func scalar(d jsondoc.Document, pointer string) found {
-	f := found{v: math.NaN(), line: d.Line(pointer)}
-	switch of := d.Value(pointer).(type) {
+	f, value := found{v: math.NaN(), line: d.Line(pointer)}, d.Value(pointer)
+	if twice, ok := value.(jsondoc.Twice); ok {
+		value, f.odd = twice.Last, fmt.Sprintf("given twice: %v and %v", twice.First, twice.Last)
+	}
+	switch of := value.(type) {
 	case float64:
 		f.v, f.text, f.ok = of, strconv.FormatFloat(of, 'g', -1, 64), true
 	case string:
 		f.v, _ = parseNumber(of)
 		f.text, f.ok = of, true
 	case bool:
+		f.odd = cmp.Or(f.odd, strconv.FormatBool(of)+", not a number")
 		if f.ok = of; of {
 			f.text = pointer[strings.LastIndexByte(pointer, '/')+1:]
 		}
+	case jsondoc.Node:
+		f.odd = "a list or an object, not a number"
 	}
 	return f
 }
@@ -187,6 +200,7 @@ type found struct {
 	text string
 	line int
 	ok   bool
+	odd  string // why what stands there can be no number, whether it is a value or not
 }
 
 // lookup finds the value at a place.
@@ -196,14 +210,14 @@ type lookup func(at string) found
 func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 	find := where.first
 	r.Name, r.Rate = find(g.Point).text, rate(find(g.Rate).v)
-	if n := whole(find, g.Concurrency); n != nil && *n >= 0 && *n <= math.MaxInt32 {
-		r.Concurrency = int(*n)
+	count := func(what, at string) *int64 { return r.count(find(at), what+" at "+at) }
+	if f := find(g.Concurrency); f.ok && !math.IsInf(f.v, 0) {
+		n := cmp.Or(count("concurrency", g.Concurrency), new(int64))
+		r.Concurrency = int(min(max(*n, 0), math.MaxInt32))
 	}
-	if v, ok := find(g.Duration).inUnit(cmp.Or(g.DurationIn, "s"), "s"); ok {
-		r.DurationS = &v
-	}
-	r.Requested, r.Completed = whole(find, g.Requested), whole(find, g.Completed)
-	r.Failed, r.InputTokens, r.OutputTokens = whole(find, g.Failed), whole(find, g.InputTok), whole(find, g.OutputTok)
+	r.lasted(find(g.Duration), cmp.Or(g.DurationIn, "s"))
+	r.Requested, r.Completed, r.Failed = count("requested", g.Requested), count("completed", g.Completed), count("failed", g.Failed)
+	r.InputTokens, r.OutputTokens = count("input_tokens", g.InputTok), count("output_tokens", g.OutputTok)
 	if g.noneFailed && r.Failed == nil && r.Completed != nil {
 		r.Failed = new(int64)
 	}
@@ -224,13 +238,12 @@ func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
 	switch {
 	case !defined:
 		r.spoil(r.Line, "metric %q is not defined", gm.Metric)
-	case !f.ok && gm.Optional:
-	case !f.ok:
-		r.spoil(r.Line, "%s: there is nothing at %s", m.Name, gm.At)
-	case !number:
-		r.spoil(f.line, "%s at %s is %q, not a number", m.Name, gm.At, f.text)
-	default:
+	case number:
 		r.Add(m, v, f.line)
+	case f.ok || f.odd != "" || gm.Optional:
+		r.not(f, m.Name+" at "+gm.At, "number")
+	default:
+		r.spoil(r.Line, "%s: there is nothing at %s", m.Name, gm.At)
 	}
 }
 
@@ -246,26 +259,47 @@ func (f found) inUnit(from, to string) (float64, bool) {
 		from = f.text[end:]
 	}
 	v, err := metric.Convert(v, from, to)
-	return v, err == nil && finite(v)
+	return v, err == nil && finite(v) && f.odd == ""
 }
 
 // first finds the first of several places that there is.
 func (find lookup) first(at string) found {
+	missing := found{v: math.NaN()}
 	for place := range strings.SplitSeq(at, " | ") {
-		if f := find(place); f.ok && place != "" {
+		switch f := find(place); {
+		case place == "":
+		case f.ok:
 			return f
+		case f.odd != "":
+			missing.odd, missing.line = f.odd, f.line
 		}
 	}
-	return found{v: math.NaN()}
+	return missing
 }
 
-// whole is a count at a place, nil = none.
-func whole(find lookup, at string) *int64 {
-	v := find(at).v
-	if !(math.Abs(v) <= 1<<53) || v != math.Trunc(v) {
-		return nil
+// not spoils the point where something stands at a place and is not what it is to be: it is not dropped.
+func (r *Result) not(f found, what, number string) {
+	if f.ok || f.odd != "" {
+		r.spoil(f.line, "%s is %s", what, cmp.Or(f.odd, fmt.Sprintf("%q, not a %s", f.text, number)))
 	}
-	return new(int64(v))
+}
+
+// count is a count, nil = none.
+func (r *Result) count(f found, what string) *int64 {
+	if f.odd == "" && math.Abs(f.v) <= 1<<53 && f.v == math.Trunc(f.v) {
+		return new(int64(f.v))
+	}
+	r.not(f, what, "whole number")
+	return nil
+}
+
+// lasted takes the duration.
+func (r *Result) lasted(f found, unit string) {
+	if v, ok := f.inUnit(unit, "s"); ok {
+		r.DurationS = &v
+	} else {
+		r.not(f, "duration", "number")
+	}
 }
 
 // rate is a number of requests per second; 0 = the client sends them as fast as it can (inf), or does not say.

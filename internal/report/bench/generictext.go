@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
@@ -36,6 +37,9 @@ func (g Generic) checkText() error {
 	return errors.Join(problems...)
 }
 
+// formatOwnText is a user's own format of text: what it says twice is not the client's custom, as it may be in others.
+const formatOwnText = "generic-text"
+
 // textPoints finds the points of a text format.
 type textPoints struct {
 	format  string
@@ -45,14 +49,8 @@ type textPoints struct {
 	results []Result
 
 	line   int              // where the open point began; 0 = none is open
-	groups map[string]group // of the open point, else what a title says of the next one
-}
-
-// group is what the groups of one name matched: the first, and the sum of all.
-type group struct {
-	text string
-	line int
-	sum  float64
+	last   int              // line that an expression matched
+	groups map[string]found // of the open point, else what a title says of the next one
 }
 
 // Line takes the next line of the stream.
@@ -73,24 +71,27 @@ func (p *textPoints) Line(text []byte, number int) {
 	}
 }
 
-// take keeps what the groups of an expression match in a line.
+// take keeps what the groups of an expression match in a line: of each name the first, or the sum of all that failed.
 func (p *textPoints) take(re *regexp.Regexp, text []byte, number int) {
 	for i, match := range re.FindSubmatch(text) {
-		name := re.SubexpNames()[i]
-		if name == "" || len(match) == 0 {
+		name, text := re.SubexpNames()[i], string(match)
+		p.last = number
+		if name == "" || text == "" {
 			continue
 		}
-		g, seen := p.groups[name]
-		if !seen {
-			g.text, g.line = string(match), number
+		f, seen := p.groups[name]
+		v, ok := parseNumber(text)
+		switch {
+		case !seen:
+			f = found{v: v, text: text, line: number, ok: true}
+		case slices.Contains(strings.Split(p.g.Failed, " | "), name):
+			if f.v += v; !ok {
+				f.text, f.line = text, number
+			}
+		case p.format == formatOwnText && f.text != text && f.v != v:
+			f.odd = fmt.Sprintf("given twice: %q and %q", f.text, text)
 		}
-		if v, ok := parseNumber(string(match)); ok {
-			g.sum += v
-		}
-		if p.groups == nil {
-			p.groups = map[string]group{}
-		}
-		p.groups[name] = g
+		p.groups[name] = f
 	}
 }
 
@@ -99,14 +100,7 @@ func (p *textPoints) close() {
 	if p.line == 0 {
 		return
 	}
-	p.results = added(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) found {
-		g, ok := p.groups[at]
-		v, _ := parseNumber(g.text)
-		if ok && at == p.g.Failed {
-			v = g.sum
-		}
-		return found{v, g.text, g.line, ok}
-	}))
+	p.results = added(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) found { return p.groups[at] }))
 	p.line = 0
 	clear(p.groups)
 }

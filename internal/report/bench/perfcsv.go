@@ -27,16 +27,16 @@ func looksLikePerfCSV(head []byte) bool {
 
 // eachRow reads a CSV file with a header: each row by the names of its columns (of two of one name the first), and the
 // line where it begins. The header's repetitions are left out. A row of another length than the header is an error: it
-// is torn, or two writers met in it. whole: the last line has an end.
-func eachRow(r io.Reader, each func(row map[string]string, line int) error) (whole bool, err error) {
+// is torn, or two writers met in it; so is a last line without an end.
+func eachRow(r io.Reader, each func(row map[string]string, line int) error) error {
 	data, err := io.ReadAll(io.LimitReader(r, maxCSV+1))
 	if err == nil && len(data) > maxCSV {
 		err = fmt.Errorf("larger than %d MB", maxCSV>>20)
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	rows := csv.NewReader(bytes.NewReader(data))
+	line, rows := 1, csv.NewReader(bytes.NewReader(data))
 	rows.FieldsPerRecord = -1
 	header, err := rows.Read()
 	for i := range header {
@@ -47,9 +47,9 @@ func eachRow(r io.Reader, each func(row map[string]string, line int) error) (who
 		if cells, err = rows.Read(); err != nil || slices.Equal(cells, header) {
 			continue
 		}
-		line, _ := rows.FieldPos(0)
+		line, _ = rows.FieldPos(0)
 		if len(cells) != len(header) {
-			return false, &jsondoc.Fault{Line: line, Text: fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(cells), len(header))}
+			return &jsondoc.Fault{Line: line, Text: fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(cells), len(header))}
 		}
 		row := map[string]string{}
 		for i, name := range slices.Backward(header) {
@@ -57,13 +57,15 @@ func eachRow(r io.Reader, each func(row map[string]string, line int) error) (who
 		}
 		err = each(row, line)
 	}
-	if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
-		err = &jsondoc.Fault{Line: syntax.Line, Text: "CSV: " + syntax.Err.Error()}
+	switch syntax, ok := errors.AsType[*csv.ParseError](err); {
+	case ok:
+		return &jsondoc.Fault{Line: syntax.Line, Text: "CSV: " + syntax.Err.Error()}
+	case !errors.Is(err, io.EOF):
+		return err
+	case len(data) > 0 && data[len(data)-1] != '\n':
+		return &jsondoc.Fault{Line: line, Text: "CSV: the last line has no end: half-written"}
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return bytes.HasSuffix(data, []byte{'\n'}), err
+	return nil
 }
 
 // concurrencySuffix matches the end of any test's name, with its concurrency or without.
@@ -72,8 +74,8 @@ var concurrencySuffix = regexp.MustCompile(`(?:[_-]con[:-]([0-9]{1,9}))?$`)
 // readPerfCSV reads perf_script_test_results.csv: one row per metric, appended by every test. The value stands in
 // perf_metric, the metric in metric_type, the point in test_name (<id>_con:<N>).
 func (rd Reader) readPerfCSV(br *bufio.Reader, file string) (results []Result, err error) {
-	latest, last := map[string]int{}, 1 // the result of a test; the line of a row
-	whole, err := eachRow(br, func(row map[string]string, line int) error {
+	latest := map[string]int{} // the result of a test
+	err = eachRow(br, func(row map[string]string, line int) error {
 		for _, column := range []string{"test_name", "perf_metric", "metric_type"} {
 			if _, ok := row[column]; !ok {
 				return &jsondoc.Fault{Line: 1, Text: "CSV: " + column + " is not among the columns"}
@@ -99,11 +101,7 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) (results []Result, e
 		if state := row["state"]; state != "valid" && state != "" {
 			results[i].spoil(line, "state is %q, not valid", state)
 		}
-		last = line
 		return nil
 	})
-	if err == nil && !whole {
-		err = &jsondoc.Fault{Line: last, Text: "CSV: the last line has no end: half-written"}
-	}
 	return results, err
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
@@ -40,35 +41,40 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	}
 	r := Result{
 		Format: FormatServingJSON, File: file, Line: d.Line(""), Point: rundir.Point{Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency")},
-		Counts: Counts{
-			Requested: Larger(d.Count("/total_requests"), d.Count("/num_prompts")), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
-			InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),
-		},
 		Lists: d.Lists(), Date: scalar(d, "/date").text,
 	}
-	if d.Has("/completed") && r.Completed == nil {
-		r.spoil(d.Line("/completed"), "completed is not a number of requests")
-	}
+	count := func(key string) *int64 { return r.count(unquoted(d, "/"+key), key) }
+	r.Requested, r.Completed, r.Failed = Larger(count("total_requests"), count("num_prompts")), count("completed"), count("failed")
+	r.InputTokens, r.OutputTokens = count("total_input_tokens"), count("total_output_tokens")
 	if strings.HasPrefix(d.Text("/dataset_name"), "random") {
 		r.InputLen, r.OutputLen = d.Small("/random_input_len"), d.Small("/random_output_len")
 	}
-	if v, ok := d.Number("/duration"); ok {
-		r.DurationS = &v
-	}
+	r.lasted(unquoted(d, "/duration"), "s")
 	v, _ := d.Number("/request_rate")
-	r.Rate = rate(v)
-	if r.Rate == 0 {
+	if r.Rate = rate(v); r.Rate == 0 {
 		r.ColdStart = coldStart(d, r.Concurrency)
 	}
 	for _, pointer := range d.Pointers() {
-		v, ok := d.Number(pointer)
-		m, known := servingMetric(t, pointer)
+		f := unquoted(d, pointer)
+		switch m, known := servingMetric(t, pointer); {
 		// Zero decoded tokens per iteration is how the client says that it does not know: its table leaves the block out.
-		if ok && known && (v != 0 || !strings.HasPrefix(m.Name, "avg_decoded_tokens_per_iter")) {
-			r.Add(m, v, d.Line(pointer))
+		case !known, f.v == 0 && strings.HasPrefix(m.Name, "avg_decoded_tokens_per_iter"):
+		case f.odd != "":
+			r.not(f, m.Name, "number")
+		case f.ok:
+			r.Add(m, f.v, f.line)
 		}
 	}
 	return []Result{r}
+}
+
+// unquoted is scalar, where a number in quotes is none.
+func unquoted(d jsondoc.Document, pointer string) found {
+	f := scalar(d, pointer)
+	if _, ok := d.Number(pointer); !ok {
+		f.v = math.NaN()
+	}
+	return f
 }
 
 // servingMetric finds the metric of a pointer in a client's summary.

@@ -131,16 +131,13 @@ func ProblemOf(file string, err error) Problem {
 
 // StepResult is the log of one server as a result.
 func StepResult(log steps.Log, file string) Result {
-	return Result{
-		Format: FormatSteps, File: file, Line: log.Line, Steps: &log,
-		Samples: []Sample{
-			{Metric: "gen_device_step_time_mean_ms", Value: log.Mean},
-			{Metric: "gen_device_step_time_median_ms", Value: log.Median},
-			{Metric: "gen_device_step_time_std_ms", Value: log.Std},
-			{Metric: "gen_device_step_time_p75_ms", Value: log.P75},
-			{Metric: "gen_device_step_time_p99_ms", Value: log.P99},
-		},
-	}
+	return Result{Format: FormatSteps, File: file, Line: log.Line, Steps: &log, Samples: []Sample{
+		{Metric: "gen_device_step_time_mean_ms", Value: log.Mean},
+		{Metric: "gen_device_step_time_median_ms", Value: log.Median},
+		{Metric: "gen_device_step_time_std_ms", Value: log.Std},
+		{Metric: "gen_device_step_time_p75_ms", Value: log.P75},
+		{Metric: "gen_device_step_time_p99_ms", Value: log.P99},
+	}}
 }
 
 // Larger is the larger of two counts, of which either may not be known.

@@ -77,7 +77,7 @@ func (c *checker) negative() {
 			c.add(s.Line, "%s is %s: below zero", s.Metric, num(s.Value))
 		}
 	}
-	if d := c.r.DurationS; d != nil && (*d < 0 || math.IsNaN(*d) || math.IsInf(*d, 0)) {
+	if d := c.r.DurationS; d != nil && *d < 0 {
 		c.add(0, "the duration is %s s", num(*d))
 		c.r.DurationS = nil
 	}

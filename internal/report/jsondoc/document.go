@@ -40,7 +40,13 @@ type List struct {
 	Sum   float64 // of those that are numbers
 }
 
-// value is a scalar: a float64 (NaN and Inf included), a string, a bool, or nil.
+// Node is an object or a list, as a value.
+type Node struct{}
+
+// Twice is what stands under a key that is there more than once, with different values.
+type Twice struct{ First, Last any }
+
+// value is a scalar: a float64 (NaN and Inf included), a string, a bool, nil, or Twice.
 type value struct {
 	of   any
 	line int
@@ -61,8 +67,13 @@ func (d Document) Has(pointer string) bool {
 	return ok || d.nodes[pointer]
 }
 
-// Value finds a scalar: a float64, a string, a bool, or nil.
-func (d Document) Value(pointer string) any { return d.values[pointer].of }
+// Value finds what is there: a float64, a string, a bool, a Node, Twice, or nil.
+func (d Document) Value(pointer string) any {
+	if d.nodes[pointer] {
+		return Node{}
+	}
+	return d.values[pointer].of
+}
 
 // Number finds a number, which may be NaN or infinite.
 func (d Document) Number(pointer string) (float64, bool) {
@@ -305,6 +316,12 @@ func (j *reader) scalar(v any) error {
 		return nil
 	}
 	s, _ := v.(string)
+	before, ok := j.doc.values[string(j.path)]
+	if _, twice := before.of.(Twice); twice {
+		v = before.of
+	} else if ok && before.of != v {
+		v = Twice{before.of, v}
+	}
 	j.doc.values[string(j.path)] = value{of: v, line: j.line()}
 	return j.bound(len(s))
 }

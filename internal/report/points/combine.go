@@ -24,11 +24,7 @@ func Combine(results []bench.Result) (out []bench.Result) {
 	clients := slices.DeleteFunc(slices.Clone(results), isSteps)
 	clients = joined(clients, func(a, b *bench.Result) bool { return sameRun(a, b) && agrees(a, b) })
 	clients = joined(clients, func(a, b *bench.Result) bool { return a.Format != b.Format && sameRun(a, b) })
-	for _, r := range clients {
-		if !loose(r) {
-			out = append(out, r)
-		}
-	}
+	out = slices.DeleteFunc(slices.Clone(clients), loose)
 	for _, r := range clients {
 		if loose(r) {
 			out = beside(out, r, func(o bench.Result) bool { return !loose(o) && dir(o) == dir(r) })
@@ -47,15 +43,12 @@ func Combine(results []bench.Result) (out []bench.Result) {
 func dir(r bench.Result) string { return filepath.Dir(r.File) }
 
 // grouped are results with those of one key together, in the order of the first of each.
-func grouped[K comparable](results []bench.Result, key func(bench.Result) K) [][]bench.Result {
-	var out [][]bench.Result
+func grouped[K comparable](results []bench.Result, key func(bench.Result) K) (out [][]bench.Result) {
 	index := map[K]int{}
 	for _, r := range results {
 		i, ok := index[key(r)]
 		if !ok {
-			i = len(out)
-			index[key(r)] = i
-			out = append(out, nil)
+			i, index[key(r)], out = len(out), len(out), append(out, nil)
 		}
 		out[i] = append(out[i], r)
 	}
@@ -65,14 +58,10 @@ func grouped[K comparable](results []bench.Result, key func(bench.Result) K) [][
 // joined merges the results that are of one run.
 func joined(results []bench.Result, one func(a, b *bench.Result) bool) (out []bench.Result) {
 	for _, r := range results {
-		i := 0
-		for i < len(out) && !one(&out[i], &r) {
-			i++
-		}
-		if i == len(out) {
-			out = append(out, r)
-		} else {
+		if i := slices.IndexFunc(out, func(o bench.Result) bool { return one(&o, &r) }); i >= 0 {
 			out[i] = merge(out[i], r)
+		} else {
+			out = append(out, r)
 		}
 	}
 	return out
@@ -124,8 +113,7 @@ func agrees(a, b *bench.Result) bool {
 // merge adds to a what only b says; a is the more exact one afterwards. Where they contradict each other, neither is to
 // be trusted, but what a test itself computed of its servers' iterations counts: it knows the window of the client.
 func merge(a, b bench.Result) bench.Result {
-	exact := func(r bench.Result) bool { return strings.HasSuffix(r.Format, "-json") }
-	if exact(b) && !exact(a) {
+	if strings.HasSuffix(b.Format, "-json") && !strings.HasSuffix(a.Format, "-json") {
 		a, b = b, a
 	}
 	a.Point = rundir.Point{
@@ -137,8 +125,12 @@ func merge(a, b bench.Result) bench.Result {
 		InputTokens: cmp.Or(a.InputTokens, b.InputTokens), OutputTokens: cmp.Or(a.OutputTokens, b.OutputTokens),
 	}
 	a.ColdStart = cmp.Or(a.ColdStart, b.ColdStart)
-	a.Samples = slices.Clone(a.Samples)
-	a.Problems = union(a.Problems, b.Problems)
+	a.Samples, a.Problems = slices.Clone(a.Samples), slices.Clone(a.Problems)
+	for _, p := range b.Problems {
+		if !slices.ContainsFunc(a.Problems, func(o bench.Problem) bool { return o.Text == p.Text }) {
+			a.Problems = append(a.Problems, p)
+		}
+	}
 	for _, s := range b.Samples {
 		v, ok := a.Value(s.Metric)
 		switch {
@@ -149,16 +141,6 @@ func merge(a, b bench.Result) bench.Result {
 		}
 	}
 	a.Also = slices.Concat(a.Also, []string{b.File}, b.Also)
-	return a
-}
-
-func union(a, b []bench.Problem) []bench.Problem {
-	a = slices.Clone(a)
-	for _, p := range b {
-		if !slices.ContainsFunc(a, func(o bench.Problem) bool { return o.Text == p.Text }) {
-			a = append(a, p)
-		}
-	}
 	return a
 }
 

@@ -155,11 +155,8 @@ func (g *gatherer) walk(path string) error {
 		return nil
 	}
 	return fs.WalkDir(g.tree.FS(path), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
+		if err != nil || d.IsDir() {
 			return err
-		}
-		if d.IsDir() {
-			return nil
 		}
 		if g.count++; g.count > maxFiles {
 			return fmt.Errorf("%s: more than %d files", path, maxFiles)

@@ -129,10 +129,9 @@ func (v *validator) requests(r bench.Result, p rundir.Point) {
 		v.add(r, "%s: %d requests failed", name, *r.Failed)
 	}
 	switch {
+	case r.Completed == nil && asked > 0 && r.Format != bench.FormatPerfCSV:
+		v.add(r, "%s: the client does not say how many requests succeeded", name)
 	case r.Completed == nil:
-		if asked > 0 && r.Format != bench.FormatPerfCSV {
-			v.add(r, "%s: the client does not say how many requests succeeded", name)
-		}
 	case *r.Completed == 0:
 		v.add(r, "%s: no request succeeded", name)
 	case *r.Completed < asked:

@@ -27,8 +27,7 @@ func discardFirst(found Found) Found {
 	return found
 }
 
-// middle is one result with the median of every sample that all runs have, and
-// whatever is wrong with any.
+// middle is one result with the median of every sample that all runs have, and whatever is wrong with any.
 func middle(all []bench.Result) bench.Result {
 	out := all[0]
 	out.Samples, out.Problems = nil, nil
@@ -39,13 +38,11 @@ func middle(all []bench.Result) bench.Result {
 				values = append(values, v)
 			}
 		}
-		if len(values) < len(all) {
-			continue
+		if n := len(values); n == len(all) {
+			slices.Sort(values)
+			s.Value = values[(n-1)/2]/2 + values[n/2]/2
+			out.Samples = append(out.Samples, s)
 		}
-		slices.Sort(values)
-		n := len(values)
-		s.Value = values[(n-1)/2]/2 + values[n/2]/2
-		out.Samples = append(out.Samples, s)
 	}
 	for _, r := range all {
 		out.Problems = append(out.Problems, r.Problems...)

@@ -111,11 +111,8 @@ func statsOf(values []float64) Stats {
 
 // interpolate is the percentile by linear interpolation between the ranks, as numpy's default.
 func interpolate(sorted []float64, p float64) float64 {
-	at := p * float64(len(sorted)-1)
-	low := int(at)
-	v := sorted[low]
-	if frac := at - float64(low); frac > 0 {
-		v += frac * (sorted[low+1] - v)
-	}
-	return v
+	whole, frac := math.Modf(p * float64(len(sorted)-1))
+	low := int(whole)
+	v, next := sorted[low], sorted[min(low+1, len(sorted)-1)]
+	return v + frac*(next-v)
 }
