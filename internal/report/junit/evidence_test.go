@@ -77,7 +77,10 @@ func TestContradiction(t *testing.T) {
 		`<testsuite failures="18446744073709551615" errors="18446744073709551615"><testcase name="a"/></testsuite>`: {
 			"declares 1099511627776 failures and 1099511627776 errors, and none of its cases shows one", "",
 		},
-		`<testsuite failures="1" errors="1" tests="0"/>`: {failures, ""},
+		`<testsuite failures="1" errors="1" tests="0"/>`:                                                                                 {failures, ""},
+		`<testsuite failures=" 1 " errors="1.0"><testcase name="a"/></testsuite>`:                                                        {failures, ""},
+		`<testsuite failures="0.0" errors="-1.0"><testcase name="a"/></testsuite>`:                                                       {"", ""},
+		`<testsuite failures="NaN" errors="+Inf"><testcase name="a"/></testsuite>`:                                                       {"", ""},
 		`<testsuites failures="1" errors="1"><testsuite failures="1" errors="1" tests="1"><testcase name="a"/></testsuite></testsuites>`: {failures, ""},
 	} {
 		var said []string

@@ -3,8 +3,9 @@ package junit
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
@@ -122,11 +123,11 @@ func (s *Suite) Attr(name string) string { return attrOf(s.Attrs, name) }
 
 // Declared is a total that the suite declares, more than there can be included; ok is false if it declares none.
 func (s *Suite) Declared(name string) (n int, ok bool) {
-	n, err := strconv.Atoi(s.Attr(name))
-	if n < 0 || n == 0 && err != nil { // of one that is out of range it is the largest
+	f, ok := parseFloat(strings.TrimSpace(s.Attr(name)))
+	if !ok || f < 0 {
 		return 0, false
 	}
-	return min(n, 1<<40), true // two may be added
+	return int(min(math.Ceil(f), 1<<40)), true // two may be added
 }
 
 // Hidden says what the suite counts beyond what it shows, "" = nothing: some of its failures and errors, or some of its

@@ -102,6 +102,10 @@ func TestCountedCases(t *testing.T) {
 	doc := func(tests int, cases ...string) string {
 		return fmt.Sprintf(`<testsuites><testsuite name="pytest" tests="%d">%s</testsuite></testsuites>`, tests, strings.Join(cases, ""))
 	}
+	owed := func(counts string, cases ...string) string {
+		return fmt.Sprintf(`<testsuites><testsuite name="pytest" tests="1" %s>%s</testsuite></testsuites>`, counts, strings.Join(cases, ""))
+	}
+	setup := strings.ReplaceAll(down, "teardown", "setup")
 	tests := map[string]struct {
 		doc    string
 		status junit.Status
@@ -112,6 +116,15 @@ func TestCountedCases(t *testing.T) {
 		"a call and its teardown":          {doc(1, bad, down), junit.Errored, 0},
 		"attempts of call and teardown":    {doc(1, bad, down, ok), junit.Passed, 1},
 		"all counted, one with a teardown": {doc(2, bad, down, ok), junit.Errored, 0},
+		"attempts, none of them counted":   {owed(`failures="0" errors="0"`, bad, ok), junit.Passed, 1},
+		"a failure counts":                 {owed(`failures="1"`, bad, ok), junit.Failed, 0},
+		"an error counts":                  {owed(`failures="0" errors="1"`, setup, ok), junit.Errored, 0},
+		"one counts of two":                {owed(`failures="1" errors="1"`, setup, ok, bad), junit.Errored, 0},
+		"the last is what counts":          {owed(`failures="1"`, ok, bad), junit.Failed, 1},
+		"and with its teardown":            {owed(`failures="1" errors="1"`, ok, bad, down), junit.Errored, 1},
+		"a teardown alone":                 {owed(`failures="0" errors="1"`, ok, down), junit.Errored, 0},
+		"a skip is no attempt":             {owed(`failures="1" skipped="1"`, bad, `<testcase classname="c" name="t"><skipped/></testcase>`), junit.Failed, 1},
+		"counted oddly":                    {owed(`failures=" 1.0 "`, bad, ok), junit.Failed, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

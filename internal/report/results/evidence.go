@@ -52,7 +52,7 @@ func failedTests(role Role) []blame.Event {
 			}
 			_, again := failed[key]
 			if !c.Status().Red() {
-				if again && reading[c.Suite] == fold.LastCounts {
+				if again && c.Status() == junit.Passed && reading[c.Suite] == fold.LastCounts {
 					healed[key] = true
 				}
 				continue

@@ -84,6 +84,9 @@ func resultFile(role string, suites ...[]junit.Case) File {
 func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 	t.Parallel()
 	fail, pass, other := test(planned, 1, "assert 1 == 2"), test(planned, 2, ""), test("a.py::other", 1, "")
+	skip, owed := test(planned, 3, ""), counting(1, fail, pass)
+	skip.Results = []junit.Result{{Status: junit.Skipped}}
+	owed[0].Suite.Attrs = append(owed[0].Suite.Attrs, junit.Attr{Name: "failures", Value: "1"})
 	for name, tt := range map[string]struct {
 		file File
 		want junit.Status
@@ -97,6 +100,9 @@ func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 		"another suite that has one more":   {resultFile("r", counting(1, fail), counting(1, pass, other, other)), junit.Failed},
 		"another suite that repeats itself": {resultFile("r", counting(1, fail), counting(1, fail, pass)), junit.Failed},
 		"no suite of pytest's":              {resultFile("r", byAnother(counting(1, fail, pass))), junit.Failed},
+		"the failure is counted":            {resultFile("r", owed), junit.Failed},
+		"skipped when repeated":             {resultFile("r", counting(1, fail, skip)), junit.Failed},
+		"skipped after a pass":              {resultFile("r", counting(1, fail, pass, skip)), junit.Skipped},
 		"cut off":                           {resultFile("r", cutOff(counting(1, fail, pass))), junit.Failed},
 	} {
 		r := role("BENCHMARK", 50, 0)

@@ -26,11 +26,13 @@ type Shown[K comparable] struct {
 
 // ReadingOf holds what a suite counts against the cases that it shows. pytest's plugins write a case for each attempt,
 // and the suite's own count has each test once; before version 9.1 it has a test twice that passed and whose teardown
-// failed. Where no pytest is known to have written the suite, no attempt may hide a failure.
+// failed. A failure that it counts is none of an attempt that another has healed. Where no pytest is known to have
+// written the suite, no attempt may hide a failure.
 func ReadingOf[K comparable](s *junit.Suite, shown iter.Seq[Shown[K]]) Reading {
 	counts, ok := s.Declared("tests")
-	ok = ok && s.Complete
-	last, red := map[K]junit.Status{}, map[K]bool{}
+	failures, _ := s.Declared("failures")
+	owed, _ := s.Declared("errors")
+	last, red, left := map[K]junit.Status{}, map[K]bool{}, map[K]int{}
 	cases, down, hidden := 0, 0, false
 	for c := range shown {
 		hidden = hidden || red[c.Name] && !c.Status.Red()
@@ -38,14 +40,21 @@ func ReadingOf[K comparable](s *junit.Suite, shown iter.Seq[Shown[K]]) Reading {
 		before, again := last[c.Name]
 		last[c.Name] = c.Status
 		if c.Teardown && again && before != junit.Errored {
+			left[c.Name]++
 			continue // a part of its call
+		}
+		if c.Status != junit.Skipped {
+			left[c.Name] = min(c.Status.Rank(), 1)
 		}
 		if cases++; c.Teardown {
 			down++
 		}
 	}
-	switch {
-	case ok && counts == len(last) && (s.Pytest || !hidden):
+	for _, n := range left {
+		owed -= n
+	}
+	switch ok = ok && s.Complete; {
+	case ok && counts == len(last) && owed+failures <= 0 && (s.Pytest || !hidden):
 		return LastCounts
 	case !s.Pytest, ok && counts >= cases && counts > len(last)+down:
 		return AllCount
