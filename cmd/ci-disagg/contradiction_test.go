@@ -336,7 +336,7 @@ func colourOf(code int) string {
 // what the list skips.
 func labels() map[string]string {
 	return map[string]string{
-		"TEST FAILED": "red", "INFRASTRUCTURE": "red", "REGRESSION": "red", "INTERRUPTED": "red",
+		"TEST FAILED": "red", "INFRASTRUCTURE": "red", "REGRESSION": "red", "INTERRUPTED": "red", "NOT FINISHED": "red",
 		"NO VERDICT": "amber", "SKIPPED": "amber", "passed": "green", "improved": "green", "skipped": "green", "KNOWN FAILURE": "green",
 		"not judged": "green", "not judged yet": "green",
 	}
@@ -355,6 +355,8 @@ func labelOf(c shownCase) string {
 		return "not judged"
 	case c.Result == "passed" || c.Result == "skipped":
 		return c.Result
+	case c.Result == "interrupted" && c.ExitCode == exit.Infra:
+		return "NOT FINISHED"
 	case c.Result == "infra":
 		return "INFRASTRUCTURE"
 	default:

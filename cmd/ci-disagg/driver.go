@@ -24,6 +24,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -246,7 +247,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return &exit.Error{Code: exit.Overtaken, Err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, r.dir)}
 	case err != nil:
 		return &exit.Error{Code: exit.Infra, Err: err}
-	case r.detach && slices.ContainsFunc(ended.Cases, deliver.GoesOn):
+	case r.detach && slices.ContainsFunc(ended.Cases, builder.GoesOn):
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", r.dir)
 		return nil
 	}

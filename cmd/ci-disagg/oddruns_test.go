@@ -45,7 +45,7 @@ func oddRuns() map[string]oddRun {
 				c["state"] = "running"
 				delete(c["attempts"].([]any)[0].(map[string]any), "outcome")
 			})
-		}, "3 infra"},
+		}, "3 interrupted"},
 		"failed in the second repetition": {"passed", func(t *testing.T, dir rundir.Dir) {
 			for _, f := range readArchive(t, "../../testdata/runs/gen-crashes.txtar").Files {
 				if rest, ok := strings.CutPrefix(f.Name, "cases/"+recordedSlug+"/rep-0/"); ok {

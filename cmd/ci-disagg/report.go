@@ -109,7 +109,7 @@ func (o reportOptions) judgedBy(h host, dir rundir.Dir) (config, error) {
 func tellOpen(h host, run rundir.Run) {
 	open := 0
 	for _, c := range run.Cases {
-		if deliver.GoesOn(c) {
+		if builder.GoesOn(c) {
 			open++
 		}
 	}

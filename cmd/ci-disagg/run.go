@@ -21,7 +21,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/unixgroup"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/builder"
-	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -201,7 +200,7 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 			return err
 		}
 		does := "going on with it"
-		if !slices.ContainsFunc(run.Cases, deliver.GoesOn) {
+		if !slices.ContainsFunc(run.Cases, builder.GoesOn) {
 			does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
 		}
 		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", run.ID, dir, does)

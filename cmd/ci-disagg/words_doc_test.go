@@ -17,7 +17,7 @@ func TestEveryWordSaysWhatToDo(t *testing.T) {
 	data, err := os.ReadFile("../../docs/what-to-do.md")
 	require.NoError(t, err)
 	words := []string{
-		"passed", "improved", "not judged", "KNOWN FAILURE", "TEST FAILED", "NOT RUN", "INFRASTRUCTURE", "REGRESSION", "NO VERDICT", "SKIPPED", "INTERRUPTED",
+		"passed", "improved", "not judged", "KNOWN FAILURE", "TEST FAILED", "NOT RUN", "INFRASTRUCTURE", "REGRESSION", "NO VERDICT", "SKIPPED", "INTERRUPTED", "NOT FINISHED",
 		blame.KindCrash, blame.KindEarlyExit, blame.KindHang, blame.KindReadyTimeout, blame.KindTimeout, blame.KindTimeLimit, blame.KindTestFailed,
 		blame.KindCancelled, blame.KindPreempted, blame.KindNodeFail, blame.KindInstall, blame.KindPrecheck, blame.KindNeverStarted, blame.KindNoResult,
 		blame.KindStorage, blame.KindUnkillable, blame.KindServerDied, blame.KindServerSick, blame.KindUnattributed,

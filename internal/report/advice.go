@@ -167,7 +167,7 @@ func (a Advice) again(cases []CaseReport) string {
 	}
 	n := 0
 	for _, c := range cases {
-		if c.Result == ResultInfra && !closed(c) {
+		if c.Result == ResultInterrupted || c.Result == ResultInfra && !closed(c) {
 			return command("ci-disagg", "resume", a.RunDir)
 		}
 		if c.Result == ResultInfra {

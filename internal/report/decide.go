@@ -154,6 +154,8 @@ func (d *decider) message(skip string) string {
 		return d.asKnown() + d.failure()
 	case d.out.Outcome != rundir.OutcomePassed && d.word != ResultRegression:
 		return d.failure()
+	case d.word == ResultInterrupted:
+		return "another attempt is to come"
 	}
 	text := d.measuredMessage()
 	if d.out.Result == ResultKnown {
@@ -203,6 +205,8 @@ func (d *decider) failure() string {
 		return "the attempt ended as " + string(d.out.Outcome)
 	case len(d.attempts) == 0:
 		return "never launched"
+	case d.end.Open:
+		return "the attempt is not over, or nobody has written down how it ended"
 	default:
 		return "the attempt was never closed: nothing says how it ended"
 	}
@@ -281,7 +285,7 @@ func (d *decider) knownGone() string {
 // endOf is what the attempts that count say of the case: the worst outcome, and whether
 // one of them shows a failing test.
 func endOf(plan rundir.Plan, attempts []results.Ended, p Policy) CaseEnd {
-	e := CaseEnd{Listed: plan.Case.SkipReason != "", Known: plan.Case.KnownBug != "", Judged: p.Judged && plan.Measures(), Interrupted: p.Interrupted}
+	e := CaseEnd{Listed: plan.Case.SkipReason != "", Known: plan.Case.KnownBug != "", Judged: p.Judged && plan.Measures(), Interrupted: p.Interrupted, Open: p.Open}
 	if s := deciding(attempts); s != nil {
 		e.Outcome = s.Outcome
 	}
@@ -296,7 +300,7 @@ func endOf(plan rundir.Plan, attempts []results.Ended, p Policy) CaseEnd {
 func deciding(attempts []results.Ended) *results.Ended {
 	var worst *results.Ended
 	for i := range attempts {
-		if s := &attempts[i]; s.Counts && (worst == nil || outcomeRank(s.Outcome) > outcomeRank(worst.Outcome) || worst.Outcome == rundir.OutcomePassed) {
+		if s := &attempts[i]; s.Counts && (worst == nil || results.Rank(s.Outcome) > results.Rank(worst.Outcome) || worst.Outcome == rundir.OutcomePassed) {
 			worst = s
 		}
 	}

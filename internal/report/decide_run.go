@@ -51,6 +51,9 @@ func Decide(run Run, cases []CaseReport) Report {
 	d.Unjudged = Unjudged(d)
 	d.Doubts = doubts(run, end)
 	d.Counts = CountCases(cases)
+	if d.Result == ResultInfra && d.Counts.Infra == 0 && !end.Unwritten {
+		d.Result = ResultInterrupted // all that did not pass is still to come
+	}
 	d.Headline = headline(d, end, run)
 	d.Warnings = warnings(run, cases)
 	d.Checks = runChecks(run, end)
@@ -184,7 +187,9 @@ func headline(d Report, end RunEnd, run Run) string {
 	cancelled := count(d.Cases, func(c CaseReport) bool { return c.Result == ResultInfra && c.Outcome == rundir.OutcomeCancelled })
 	say(c.Infra-cancelled, "%d stopped by the infrastructure (not your change)")
 	say(cancelled, "%d cancelled (not your change)")
-	say(c.Interrupted, "%d not finished")
+	waiting := count(d.Cases, func(c CaseReport) bool { return c.Result == ResultInterrupted && len(c.Attempts) == 0 })
+	say(c.Interrupted-waiting, "%d not finished")
+	say(waiting, "%d not begun")
 	say(c.Regressed, "%d regressed")
 	say(c.NoVerdict, "%d without a verdict")
 	say(c.Known, "%d failed as known")

@@ -36,6 +36,7 @@ type CaseEnd struct {
 	Measured    bool           // performance was measured all the same
 	Known       bool           // its test is known to fail, with a bug id that has not expired: how fast it is, is not
 	Interrupted int            // the signal that ended the run, 0 = none
+	Open        bool           // something of it is still to come
 	Outcome     rundir.Outcome // of the attempts that count, the worst; "" = it never ended
 	// Failed tells that a report of the case shows a failing test, whatever the outcome: a proven failure is never hidden.
 	Failed bool
@@ -79,10 +80,12 @@ func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 	if c.Listed {
 		return exit.Passed, ResultSkipped
 	}
-	code = outcomeExit(c.Outcome)
-	switch {
-	case c.Failed:
+	if code = outcomeExit(c.Outcome); c.Failed {
 		code = exit.TestFailed
+	}
+	switch {
+	case c.Open && c.Interrupted == 0 && (code != exit.TestFailed || c.Known):
+		return exit.Infra, ResultInterrupted // no pass, and nobody's fault
 	case code == exit.Passed && c.Skipped && c.Measured && wordsExit(c.Words, p) != exit.Passed && (c.Judged || len(c.Words) > 0):
 		code = wordsExit(c.Words, p) // a skip stands for a pass, for nothing else
 	case code == exit.Passed && c.Skipped:
@@ -195,22 +198,5 @@ func ResultOf(code int) string {
 		return ResultNoVerdict
 	default:
 		return ResultInterrupted
-	}
-}
-
-// outcomeRank orders the outcomes of several repetitions, the worst highest: a test failure is
-// proven by one of them, whatever befell the others.
-func outcomeRank(o rundir.Outcome) int {
-	switch {
-	case o == rundir.OutcomePassed:
-		return 0
-	case o == rundir.OutcomeTestFailed:
-		return 4
-	case o.TestFault():
-		return 3
-	case o.IsTimeout():
-		return 2
-	default:
-		return 1
 	}
 }

@@ -35,6 +35,7 @@ type Policy struct {
 	Exit        ExitPolicy
 	Judged      bool // performance turns a case red
 	Interrupted int  // the signal that ended the run early, 0 = none
+	Open        bool // something of the case is still to come
 }
 
 // Check is one test case of a report.

@@ -171,7 +171,9 @@ func (s *Builder) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	group.SetLimit(runtime.GOMAXPROCS(0)) // judging a case is arithmetic over its whole history
 	for i, c := range loaded {
 		group.Go(func() error {
-			one := s.decide(ctx, run, c, policy, setup)
+			p := policy
+			p.Open = GoesOn(c.State)
+			one := s.decide(ctx, run, c, p, setup)
 			out.Cases[i], records[i], out.again[i] = one.report, one.record, one.again
 			return nil
 		})
@@ -204,6 +206,11 @@ func (s *Builder) load(state rundir.CaseState) results.Case {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.loader.Case(state)
+}
+
+// GoesOn reports whether something of the case is still to come.
+func GoesOn(c rundir.CaseState) bool {
+	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
 }
 
 // decided is one case that is judged and decided.

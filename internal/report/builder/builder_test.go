@@ -314,7 +314,7 @@ func TestInterruptionIsNoInfrastructure(t *testing.T) {
 		headline string
 		exit     int
 	}{
-		{nil, "interrupted; 1 case: 1 not finished", 143},
+		{nil, "interrupted; 1 case: 1 not begun", 143},
 		{[]attemptSpec{cancelled}, "interrupted; 1 case: 1 not finished", 143},
 		{[]attemptSpec{lost}, "interrupted; 1 case: 1 stopped by the infrastructure (not your change)", 3},
 		{[]attemptSpec{{outcome: rundir.OutcomePassed, tput: 1000}}, "interrupted; 1 case: 1 passed", 0},

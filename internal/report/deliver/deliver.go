@@ -198,11 +198,6 @@ func (r *Reporter) Owe(b rundir.Build) {
 	}
 }
 
-// GoesOn reports whether something of the case is still to come.
-func GoesOn(c rundir.CaseState) bool {
-	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
-}
-
 // note leaves in the run's directory what is owed, in the place of whatever the jobs have put there.
 func (r *Reporter) note(tree *rundir.Tree) {
 	mark := filepath.Join(r.Dir.Report(), notStoredFile)
@@ -233,7 +228,7 @@ func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (er
 		r.owed = builder.InALine(err)
 		r.note(tree)
 	case err != nil: // nobody will miss it
-	case save && slices.ContainsFunc(d.Run.Cases, GoesOn): // what is still to come is owed
+	case save && slices.ContainsFunc(d.Run.Cases, builder.GoesOn): // what is still to come is owed
 	case save:
 		r.owed = ""
 		if left := tree.RemoveAll(mark); left != nil { // most have none

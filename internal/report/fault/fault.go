@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
@@ -55,8 +56,14 @@ func ofRun(d report.Report) string {
 		if d.Counts.Infra == 0 {
 			return "A part of the report could not be written, which is not your change. What the cases say holds."
 		}
+		if !slices.ContainsFunc(d.Cases, func(c report.CaseReport) bool { return c.Result == report.ResultInfra && c.Outcome != rundir.OutcomeCancelled }) {
+			return "The run was cancelled, which says nothing of your change."
+		}
 		return "The infrastructure failed, not your change."
 	case report.ResultInterrupted:
+		if d.ExitCode == exit.Infra {
+			return "The run is not over, and so far nothing says anything against your change."
+		}
 		return "The run was ended before it was through; its jobs were cancelled."
 	case report.ResultRegression:
 		return "All tests passed, but something is slower than its baseline."
@@ -116,6 +123,12 @@ func Of(c report.CaseReport) string {
 	case report.ResultNoVerdict:
 		return noVerdictFault(c)
 	case report.ResultInterrupted:
+		switch {
+		case c.ExitCode == exit.Infra && len(c.Attempts) == 0:
+			return "Not begun, and the run is not over: nothing is said of your change."
+		case c.ExitCode == exit.Infra:
+			return "This case is not over, which says nothing of your change."
+		}
 		return "The run was interrupted before this case was through."
 	case report.ResultSkipped:
 		return skippedFault(c)

@@ -7,6 +7,7 @@ package label
 import (
 	"cmp"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
@@ -42,6 +43,9 @@ func Of(d report.Decision) string {
 	case report.ResultImprovement:
 		return "improved"
 	case report.ResultInterrupted:
+		if d.ExitCode == exit.Infra { // no signal has ended it
+			return "NOT FINISHED"
+		}
 		return "INTERRUPTED"
 	case report.ResultNotRun:
 		return "NOT RUN"

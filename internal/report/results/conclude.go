@@ -226,3 +226,20 @@ func First(reasons []string) string {
 	}
 	return reasons[0] + AndMore(len(reasons)-1)
 }
+
+// Rank orders the outcomes of several repetitions, the worst highest: a test failure is
+// proven by one of them, whatever befell the others.
+func Rank(o rundir.Outcome) int {
+	switch {
+	case o == rundir.OutcomePassed:
+		return 0
+	case o == rundir.OutcomeTestFailed:
+		return 4
+	case o.TestFault():
+		return 3
+	case o.IsTimeout():
+		return 2
+	default:
+		return 1
+	}
+}

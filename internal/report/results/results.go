@@ -208,12 +208,16 @@ func (a Attempt) RunIndex() int {
 	return a.Agent.Run.Index
 }
 
-// outcome is how an attempt ended by its records, "" when nothing says so.
+// outcome is how an attempt ended by its records, "" when nothing says so: that it passed the agent alone cannot say.
 func (a Attempt) outcome() rundir.Outcome {
-	if a.Result != nil {
+	switch {
+	case a.Result != nil:
 		return a.Result.Outcome
+	case a.Outcome == "" && a.Agent != nil && a.Agent.End != nil && a.Agent.End.Outcome != rundir.OutcomePassed:
+		return a.Agent.End.Outcome
+	default:
+		return a.Outcome
 	}
-	return a.Outcome
 }
 
 // CannotRead notes a record that is there and cannot be read.

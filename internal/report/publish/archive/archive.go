@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -109,7 +110,7 @@ func Copy(dir string, from rundir.Dir, d report.Report, m *mask.Masker) error {
 		return err
 	}
 	left := int64(totalSize)
-	if d.Result == report.ResultInterrupted {
+	if d.Result == report.ResultInterrupted && d.ExitCode != exit.Infra {
 		left = 0 // seconds are left
 	}
 	for _, name := range linked(d) {
