@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -41,9 +42,9 @@ type ctrfReport struct {
 }
 
 // convertCTRF writes a CTRF report as one suite, with the totals that it declares.
-func convertCTRF(f Format, r io.Reader, w io.Writer) error {
+func convertCTRF(f Format, text []byte, w io.Writer) error {
 	var report ctrfReport
-	if err := json.NewDecoder(r).Decode(&report); err != nil {
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&report); err != nil {
 		return err
 	}
 	x := report.Results

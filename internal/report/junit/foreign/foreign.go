@@ -52,7 +52,7 @@ func Convert(f Format, r io.Reader, w io.Writer) error {
 		err = fmt.Errorf("the file is larger than %d bytes", maxBytes)
 	}
 	if err == nil {
-		err = convert(f, bytes.NewReader(text), w)
+		err = convert(f, text, w)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", f, err)

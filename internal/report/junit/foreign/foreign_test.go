@@ -79,11 +79,66 @@ func TestGoJSON(t *testing.T) {
 {"Action":"run","Package":"p","Test":"TestD"}
 {"Action":"output","Package":"p","Test":"TestD","Output":"=== RUN   TestD\n"}
 {"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}
+{"Action":"fail","Package":"p"}
 `)
 	require.NoError(t, err)
 	require.Len(t, cases, 2)
 	require.Equal(t, junit.Passed, cases[0].Status())
 	require.True(t, cases[1].Status().Red(), "begun and not ended")
+}
+
+// TestGoCutOff: a package that has begun and not ended has no result, whatever its tests did so far; nor has one that
+// failed and does not say why. What is whole stays as it is.
+func TestGoCutOff(t *testing.T) {
+	t.Parallel()
+	const (
+		start = `{"Action":"start","Package":"p"}` + "\n"
+		testA = `{"Action":"run","Package":"p","Test":"TestA"}` + "\n" +
+			`{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}` + "\n" +
+			`{"Action":"output","Package":"p","Test":"TestA","Output":"--- PASS: TestA (0.00s)\n"}` + "\n" +
+			`{"Action":"pass","Package":"p","Test":"TestA"}` + "\n"
+		good    = `{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}` + "\n" + `{"Action":"pass","Package":"p"}` + "\n"
+		startQ  = `{"Action":"start","Package":"q"}` + "\n"
+		skipQ   = `{"Action":"output","Package":"q","Output":"?   \tq\t[no test files]\n"}` + "\n" + `{"Action":"skip","Package":"q"}` + "\n"
+		failedP = `{"Action":"fail","Package":"p"}` + "\n"
+		saysP   = `{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}` + "\n"
+		buildQ  = `{"ImportPath":"q","Action":"build-output","Output":"# q\n"}` + "\n" + `{"ImportPath":"q","Action":"build-fail"}` + "\n"
+		badQ    = `{"Action":"output","Package":"q","Output":"FAIL\tq [build failed]\n"}` + "\n" + `{"Action":"fail","Package":"q","FailedBuild":"q"}` + "\n"
+		ran     = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n"
+	)
+	for in, want := range map[string]int{
+		start + testA + good:                        0,
+		start + testA + good + startQ:               1,
+		start + testA + good + startQ + skipQ:       0,
+		start + testA + good + start + testA + good: 0, // twice
+		start + testA + start + testA + good:        1,
+		start + startQ + testA:                      2,
+		testA + good:                                0, // before Go 1.20
+		testA:                                       1,
+		start + testA + failedP:                     1,
+		start + testA + saysP + failedP:             1, // by go-junit-report
+		testA + good + buildQ + startQ + badQ:       1,
+		ran:                                         1,
+		ran + "PASS\nok  \tp\t0.1s\n" + ran:         1,
+		ran + "PASS\n":                              0, // of a single program
+		ran + "PASS\r\n":                            0,
+		ran + "PASS":                                0,
+		ran + "PASS\nok  \tp\t(cached)\n?   \tq\t[no test files]\n":                 0,
+		ran + "PASS\ncoverage: 1.0% of statements\nbyeok  \tp\t0.1s\n":              0,
+		ran + "no line end" + "ok: PASSED\n":                                        1,
+		ran + "PASS\nFAIL\tp\t0.1s\nFAIL\n":                                         1, // by go-junit-report
+		"=== RUN   TestA\nFAIL\tp\t0.1s\n":                                          1, // by go-junit-report
+		"ok  \tp\t0.1s\n":                                                           0,
+		ran + "goos: linux\nBenchmarkB-2 \t 2 \t 54.0 ns/op\nPASS\nok  \tp\t0.1s\n": 0,
+	} {
+		f, _, _, err := converted(t, in)
+		require.NoError(t, err, in)
+		require.Equal(t, want, f.Counts.Red(), in)
+	}
+	_, cases, _, err := converted(t, start+testA+good+startQ)
+	require.NoError(t, err)
+	require.Equal(t, []string{"q", "(package)"}, []string{cases[1].Classname, cases[1].Name})
+	require.Equal(t, junit.Result{Status: junit.Errored, Type: "ci-disagg.results-truncated", Message: "the output ends before this package does"}, cases[1].Results[0])
 }
 
 func TestCTRF(t *testing.T) {

@@ -1,25 +1,35 @@
 package foreign
 
 import (
+	"bytes"
 	"io"
 	"time"
 
 	jr "github.com/jstemmer/go-junit-report/v2/junit"
 	"github.com/jstemmer/go-junit-report/v2/parser/gotest"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/goend"
 )
 
 // convertGo has go-junit-report read the output of 'go test' and write it. A test that has begun and not ended, and a
-// package that does not build, are red there. What XML forbids is left to the reader of what is written.
-func convertGo(f Format, r io.Reader, w io.Writer) error {
+// package that does not build, are red there; whether a package has ended it does not ask. What XML forbids is left to
+// the reader of what is written.
+func convertGo(f Format, text []byte, w io.Writer) error {
 	untimed := gotest.TimestampFunc(func() time.Time { return time.Time{} }) // the time of reading says nothing
 	parse := gotest.NewParser(untimed).Parse
 	if f == GoJSON {
 		parse = gotest.NewJSONParser(untimed).Parse
 	}
-	report, err := parse(r)
+	report, err := parse(bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
 	suites := jr.CreateFromReport(report, "")
+	for _, p := range goend.Lost(text, f == GoJSON) {
+		s := jr.Testsuite{Name: p.Name, ID: len(suites.Suites)}
+		why := &jr.Result{Type: "ci-disagg." + p.Kind, Message: p.Why}
+		s.AddTestcase(jr.Testcase{Classname: p.Name, Name: "(package)", Error: why})
+		suites.AddSuite(s)
+	}
 	return suites.WriteXML(w)
 }
