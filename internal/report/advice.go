@@ -63,8 +63,7 @@ func (a Advice) nextOfRun(d Report, end RunEnd) string {
 	return ""
 }
 
-// key names what has to be changed in the config, as a line that a shell takes for a
-// comment.
+// key names what has to be changed in the config, as a line that a shell takes for a comment.
 func (a Advice) key(key, why string) string {
 	return "# " + key + " in " + cmp.Or(a.Config, "the config") + ": " + why
 }
@@ -115,8 +114,7 @@ func (a Advice) nextOf(c CaseReport) string {
 	return ""
 }
 
-// readLog opens the log of the role that failed first, at the line that says
-// why, else what the job printed.
+// readLog opens the log of the role that failed first, at the line that says why, else what the job printed.
 func (a Advice) readLog(c CaseReport) string {
 	at := FailedAttempt(c)
 	for i, one := range slices.Backward(c.Attempts) {
@@ -200,8 +198,7 @@ func (a Advice) history(c CaseReport) string {
 	return a.with("ci-disagg", "baseline", "show") + " " + command("--case", c.ID)
 }
 
-// pin pins the value that a case is worse than its pin by, "" where that did not
-// decide.
+// pin pins the value that a case is worse than its pin by, "" where that did not decide.
 func (a Advice) pin(c CaseReport) string {
 	r := WorstRow(c)
 	if r == nil || r.Value == nil || r.Rule != string(verdict.RuleFixed) {

@@ -35,8 +35,8 @@ type redPlace struct {
 	text   string // its message
 }
 
-// DecideCase decides status, kind, words and exit code of one case, and the tests that
-// stand for it in a JUnit report: the only place where that is done.
+// DecideCase decides status, kind, words and exit code of one case, and the tests that stand for it in a JUnit report:
+// the only place where that is done.
 func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Policy) CaseReport {
 	if judged.AB != nil && p.Judged && plan.Measures() { // else nobody asks what the session says
 		attempts = decidedBy(attempts, plan, *judged.AB)
@@ -83,59 +83,81 @@ func (d *decider) conclude() {
 // typeXfail is how pytest marks a test that failed and was expected to.
 const typeXfail = "pytest.xfail"
 
-// ownSkip reports whether the test skipped itself, in every role or in the client, and
-// nothing was measured; or passed only when repeated where the policy skips that; or
-// the client's failed, as it was expected to, whatever was measured before.
+// ownSkip reports whether the test skipped itself, in every role or in the client, and nothing was measured; or, even
+// so, one passed only when repeated where the policy skips that, or the client's failed as it was expected to.
 func (d *decider) ownSkip() (why string, ok bool) {
+	for _, r := range d.counted() {
+		for _, t := range r.Tests {
+			if said, kind := skipOf(r, t.Case); kind == fold.TypeFlaky && !r.Optional {
+				d.end.Repeated = true
+				return said, true
+			}
+		}
+	}
 	if d.plan.Case.Pipeline != "" {
 		return d.allSkipped()
 	}
 	n, others := 0, false
-	for _, s := range d.attempts {
-		if !s.Counts {
-			continue
-		}
-		for _, r := range s.RoleResults {
-			p := r.Primary
-			switch {
-			case p == nil:
-			case p.Status() != junit.Skipped:
-				others = true
-			case p.Results[0].Type == fold.TypeFlaky:
-				return fmt.Sprintf("[%s] %s", r.Name, p.Results[0].Message), true
-			case r.Name == d.plan.Drain.Role && p.Results[0].Type == typeXfail: // it failed, as somebody had expected
-				return fmt.Sprintf("[%s] expected to fail: %s", r.Name, cmp.Or(p.Results[0].Message, "it did")), true
-			case r.Name == d.plan.Drain.Role:
-				return fmt.Sprintf("[%s] %s", r.Name, cmp.Or(p.Results[0].Message, "skipped")), !measured(d.judged.Rows)
-			default:
-				n++
-				why = cmp.Or(why, p.Results[0].Message)
-			}
+	for _, r := range d.counted() {
+		said, kind := skipOf(r, r.Primary)
+		switch {
+		case r.Primary == nil:
+		case said == "":
+			others = true
+		case r.Name == d.plan.Drain.Role:
+			return said, kind == typeXfail || !measured(d.judged.Rows)
+		default:
+			n++
+			why = cmp.Or(why, r.Primary.Results[0].Message)
 		}
 	}
 	return cmp.Or(why, "skipped by every role"), n > 0 && !others && !measured(d.judged.Rows)
 }
 
-// allSkipped reports whether everybody who works, must not leave and owes test cases has
-// left some, and each of them was skipped. A task that fills a server owes none.
-func (d *decider) allSkipped() (why string, ok bool) {
+// counted are the roles of the attempts that count.
+func (d *decider) counted() (out []results.RoleResult) {
 	for _, s := range d.attempts {
-		for _, r := range s.RoleResults {
-			if !s.Counts || !decides(r) {
-				continue
-			}
-			if len(r.Tests) == 0 {
-				return "", false
-			}
-			for _, t := range r.Tests {
-				if t.Case.Status() != junit.Skipped {
-					return "", false
-				}
-				why, ok = cmp.Or(why, fmt.Sprintf("[%s] %s", r.Name, cmp.Or(t.Case.Results[0].Message, "skipped"))), true
-			}
+		if s.Counts {
+			out = append(out, s.RoleResults...)
 		}
 	}
-	return why, ok && !measured(d.judged.Rows)
+	return out
+}
+
+// skipOf is why a role's test was skipped, and the type of that; "" = it was not.
+func skipOf(r results.RoleResult, c *junit.Case) (why, kind string) {
+	if c == nil || c.Status() != junit.Skipped {
+		return "", ""
+	}
+	message, kind := cmp.Or(c.Results[0].Message, "skipped"), c.Results[0].Type
+	if kind == typeXfail { // it failed, as somebody had expected
+		message = "expected to fail: " + cmp.Or(c.Results[0].Message, "it did")
+	}
+	return fmt.Sprintf("[%s] %s", r.Name, message), kind
+}
+
+// allSkipped reports whether everybody who works, must not leave and owes test cases has left some, and each was
+// skipped; of a client that is enough where one failed as expected. A task that fills a server owes none.
+func (d *decider) allSkipped() (why string, ok bool) {
+	others := false
+	for _, r := range d.counted() {
+		if !decides(r) {
+			continue
+		}
+		ran, failed := len(r.Tests) == 0, ""
+		for _, t := range r.Tests {
+			said, kind := skipOf(r, t.Case)
+			if kind == typeXfail && r.Kind == rundir.KindClient {
+				failed = cmp.Or(failed, said)
+			}
+			ran, why = ran || said == "", cmp.Or(why, said)
+		}
+		if failed != "" && !ran {
+			return failed, true
+		}
+		others = others || ran
+	}
+	return why, why != "" && !others && !measured(d.judged.Rows)
 }
 
 // decides reports whether the tests of a role say if its case was skipped.
@@ -262,12 +284,8 @@ func roleStatus(s *results.Ended, r *results.RoleResult) (status, why string) {
 // warn collects what people should know of the case beside its result.
 func (d *decider) warn() {
 	d.out.notes.judging, d.out.notes.unverified = slices.Clone(d.judged.Warnings), d.judged.Unverified
-	for _, s := range d.attempts {
-		if s.Counts {
-			for _, r := range s.RoleResults {
-				d.out.notes.judging = append(d.out.notes.judging, r.Notes...)
-			}
-		}
+	for _, r := range d.counted() {
+		d.out.notes.judging = append(d.out.notes.judging, r.Notes...)
 	}
 	if !d.end.Listed {
 		d.out.notes.plan = d.plan.Warnings

@@ -72,9 +72,8 @@ func Decide(run Run, cases []CaseReport) Report {
 	return d
 }
 
-// idle says why no case of the run could have turned it red: every one that was to be
-// launched is a known failure, or none was to be launched, which allowSkipped lets
-// pass where cases are listed. "" = one could have.
+// idle says why no case of the run could have turned it red: every one that was to be launched is a known failure, or
+// none was to be launched, which allowSkipped lets pass where cases are listed. "" = one could have.
 func idle(cases []CaseReport, allowSkipped bool) string {
 	launched := 0
 	for _, c := range cases {
@@ -103,10 +102,9 @@ func (c CaseReport) listed() bool {
 	return c.Result == ResultSkipped && c.ExitCode == exit.Passed && len(c.Attempts) == 0
 }
 
-// MustBeStored reports whether what was measured has to join the history: a run that
-// is missing there is missed by every later verdict. It need not where performance is
-// advisory, which never turns a run red, nor if the run is a pull request's, which
-// joins no history.
+// MustBeStored reports whether what was measured has to join the history: a run that is missing there is missed by
+// every later verdict. It need not where performance is advisory, which never turns a run red, nor if the run is a
+// pull request's, which joins no history.
 func MustBeStored(b rundir.Build, advisory bool) bool {
 	return !advisory && b.Mode != string(verdict.PullRequest)
 }
@@ -220,8 +218,7 @@ func headline(d Report, end RunEnd, run Run) string {
 }
 
 // doubts are why a run proves nothing whose cases are all green.
-func doubts(run Run, end RunEnd) []string {
-	var out []string
+func doubts(run Run, end RunEnd) (out []string) {
 	if end.Idle {
 		out = append(out, run.idle)
 	}
@@ -233,9 +230,8 @@ func doubts(run Run, end RunEnd) []string {
 
 func notStored(run Run) string { return "not stored: " + run.NotStored }
 
-// warnings are those of the run, then of judging, sorted, then of the plans, which
-// were seen before the run.
-func warnings(run Run, cases []CaseReport) []string {
+// warnings are those of the run, then of judging, sorted, then of the plans, which were seen before the run.
+func warnings(run Run, cases []CaseReport) (out []string) {
 	var judged, planned, unverified []string
 	for _, c := range cases {
 		judged = append(judged, c.notes.judging...)
@@ -247,7 +243,6 @@ func warnings(run Run, cases []CaseReport) []string {
 	judged = append(judged, folded(unverified)...)
 	slices.Sort(judged)
 	slices.Sort(planned)
-	var out []string
 	if run.NotStored != "" {
 		out = append(out, notStored(run)) // the first ones are shown
 	}
@@ -263,8 +258,7 @@ func folded(cases []string) []string {
 }
 
 // runChecks are the tests that say what no case says of the run.
-func runChecks(run Run, end RunEnd) []RunCheck {
-	var out []RunCheck
+func runChecks(run Run, end RunEnd) (out []RunCheck) {
 	check := func(suite, name, kind string, r junit.Result) {
 		r.Type = typePrefix + kind
 		out = append(out, RunCheck{suite, Check{Case: junit.Case{Name: name, Results: []junit.Result{r}}}})

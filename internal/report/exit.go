@@ -33,6 +33,7 @@ const (
 type CaseEnd struct {
 	Listed      bool           // as skipped: planned so, never launched
 	Skipped     bool           // the test skipped itself, or passed only when repeated where the policy skips that
+	Repeated    bool           // the latter, which nothing allows
 	Measured    bool           // performance was measured all the same
 	Known       bool           // its test is known to fail, with a bug id that has not expired: how fast it is, is not
 	Interrupted int            // the signal that ended the run, 0 = none
@@ -89,7 +90,7 @@ func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 	case code == exit.Passed && c.Skipped && c.Measured && wordsExit(c.Words, p) != exit.Passed && (c.Judged || len(c.Words) > 0):
 		code = wordsExit(c.Words, p) // a skip stands for a pass, for nothing else
 	case code == exit.Passed && c.Skipped:
-		if p.AllowSkipped {
+		if p.AllowSkipped && !c.Repeated {
 			return exit.Passed, ResultSkipped
 		}
 		return exit.NoVerdict, ResultSkipped
@@ -150,10 +151,9 @@ type RunEnd struct {
 	Unwritten   bool  // a part of the report could not be written
 }
 
-// ExitCode is the exit code of a run: the one place where it is decided. An
-// interruption comes first; then usage, test, infrastructure, regression, no verdict,
-// so that a proven failure is never hidden behind an infrastructure one. A run without
-// a case proves nothing.
+// ExitCode is the exit code of a run: the one place where it is decided. An interruption comes first; then usage, test,
+// infrastructure, regression, no verdict, so that a proven failure is never hidden behind an infrastructure one. A run
+// without a case proves nothing.
 func ExitCode(r RunEnd) int {
 	if r.Interrupted != 0 {
 		return exit.Signal + r.Interrupted

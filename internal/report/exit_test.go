@@ -43,9 +43,9 @@ func TestCaseExitProduct(t *testing.T) {
 	n := 0
 	for _, o := range allOutcomes {
 		for _, words := range wordSets() {
-			for bits := range 1024 {
+			for bits := range 2048 {
 				bit := func(i int) bool { return bits>>i&1 == 1 }
-				c := CaseEnd{Listed: bit(0), Known: bit(1), Failed: bit(2), Judged: bit(3), Skipped: bit(4), Measured: bit(9), Outcome: o, Words: words}
+				c := CaseEnd{Listed: bit(0), Known: bit(1), Failed: bit(2), Judged: bit(3), Skipped: bit(4), Measured: bit(9), Repeated: bit(10), Outcome: o, Words: words}
 				if bit(5) {
 					c.Interrupted = int(syscall.SIGTERM)
 				}
@@ -56,7 +56,7 @@ func TestCaseExitProduct(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, n, 1_000_000)
+	require.Greater(t, n, 2_000_000)
 }
 
 func requireCaseRules(t *testing.T, c CaseEnd, p ExitPolicy, code int, word string) {
@@ -85,7 +85,7 @@ func expected(c CaseEnd, p ExitPolicy) (int, string) {
 		return 143, "interrupted"
 	case c.Outcome != rundir.OutcomePassed:
 		return exit.Infra, "infra" // known failures included
-	case c.Skipped && !judgedRed && p.AllowSkipped:
+	case c.Skipped && !judgedRed && p.AllowSkipped && !c.Repeated:
 		return exit.Passed, "skipped"
 	case c.Skipped && !judgedRed:
 		return exit.NoVerdict, "skipped"

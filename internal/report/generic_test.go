@@ -7,7 +7,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -114,6 +116,54 @@ func TestConfiguredPipelines(t *testing.T) {
 			if tt.check != nil {
 				tt.check(t, r)
 			}
+		})
+	}
+}
+
+// A test that passed only when repeated is skipped where the policy says so, whatever else passed or was measured. It
+// did not skip itself, so nothing allows that. What the client failed, as expected, did not measure the change.
+func TestSkippedPipelines(t *testing.T) {
+	t.Parallel()
+	role := func(name, kind string, cases ...string) results.Role {
+		r := ended(name, kind, 1, 8, 0)
+		r.Expected, r.Globs = nil, []string{"*.xml"}
+		return left(t, r, 0, cases...)
+	}
+	may := func(r results.Role) results.Role {
+		r.Optional, r.JUnit = true, false
+		return r
+	}
+	ok, skipped, expected := testCase("a.py::ok", 1, ""), testCase("a.py::skip", 1, `<skipped message="no GPU"/>`), testCase("a.py::xfail", 1, `<skipped type="pytest.xfail" message="bug 7"/>`)
+	twice := testCase("a.py::t", 1, `<flakyFailure message="boom">x</flakyFailure>`)
+	measured := Judged{Rows: []verdict.Row{{Metric: "ttft", Gate: true, Verdict: verdict.Pass, Value: ptr(1.0)}}}
+	for name, tt := range map[string]struct {
+		flaky   fold.Policy
+		roles   []results.Role
+		judged  Judged
+		result  string
+		allowed string // with perf.allow_skipped
+		message string
+	}{
+		"one passed only when repeated":       {fold.Skip, []results.Role{role("c", rundir.KindClient, ok, twice)}, Judged{}, ResultSkipped, Amber, "the test was skipped: [c] ci-disagg: passed only when repeated"},
+		"and something was measured":          {fold.Skip, []results.Role{role("c", rundir.KindClient, ok, twice)}, measured, ResultSkipped, Amber, "the test was skipped: [c] ci-disagg: passed only when repeated"},
+		"a task's":                            {fold.Skip, []results.Role{role("c", rundir.KindClient, ok), role("t", rundir.KindTask, twice)}, measured, ResultSkipped, Amber, "the test was skipped: [t] ci-disagg: passed only when repeated"},
+		"of one that may leave":               {fold.Skip, []results.Role{role("c", rundir.KindClient, ok), may(role("t", rundir.KindTask, twice))}, measured, ResultPassed, Green, ""},
+		"the policy lets it pass":             {fold.Pass, []results.Role{role("c", rundir.KindClient, ok, twice)}, measured, ResultPassed, Green, ""},
+		"the client failed as expected":       {fold.Pass, []results.Role{role("c", rundir.KindClient, skipped, expected)}, measured, ResultSkipped, Green, "the test was skipped: [c] expected to fail: bug 7"},
+		"while a task's passed":               {fold.Pass, []results.Role{role("t", rundir.KindTask, ok), role("c", rundir.KindClient, expected)}, measured, ResultSkipped, Green, "the test was skipped: [c] expected to fail: bug 7"},
+		"one of the client's tests did":       {fold.Pass, []results.Role{role("c", rundir.KindClient, ok, expected)}, measured, ResultPassed, Green, ""},
+		"every test is skipped, and measured": {fold.Skip, []results.Role{role("c", rundir.KindClient, skipped)}, measured, ResultPassed, Green, ""},
+		"every test is skipped":               {fold.Skip, []results.Role{role("c", rundir.KindClient, skipped)}, Judged{}, ResultSkipped, Green, "the test was skipped: [c] no GPU"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := one(rundir.OutcomePassed, nil, tt.roles...)
+			c.Plan.Case = rundir.Case{ID: "redis[a=1]", Slug: "redis", Pipeline: "redis"}
+			c.Plan.Drain = rundir.DrainRule{}
+			r := decidedWith(tt.flaky, c, tt.judged, Policy{Judged: len(tt.judged.Rows) > 0})
+			require.Equal(t, []any{tt.result, tt.message}, []any{r.Result, r.Message})
+			r = decidedWith(tt.flaky, c, tt.judged, Policy{Judged: len(tt.judged.Rows) > 0, Exit: ExitPolicy{AllowSkipped: true}})
+			require.Equal(t, []any{tt.result, tt.allowed}, []any{r.Result, r.Colour})
 		})
 	}
 }

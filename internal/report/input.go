@@ -29,8 +29,7 @@ type Judged struct {
 	Unverified       string // a warning that other cases are likely to have, too
 }
 
-// Policy is what a site decides about deciding. Its zero value relaxes nothing and
-// judges no performance.
+// Policy is what a site decides about deciding. Its zero value relaxes nothing and judges no performance.
 type Policy struct {
 	Exit        ExitPolicy
 	Judged      bool // performance turns a case red

@@ -21,8 +21,7 @@ const (
 )
 
 // checks are the test cases that stand for the case in a JUnit report.
-func (d *decider) checks(skip string) Checks {
-	var out Checks
+func (d *decider) checks(skip string) (out Checks) {
 	roles := d.roles()
 	for _, role := range roles {
 		out.Roles = append(out.Roles, d.roleTests(role))
@@ -95,8 +94,7 @@ func demote(c *junit.Case, message, kind string) {
 }
 
 // roles are those of the attempts, in the order of a report.
-func (d *decider) roles() []rundir.RoleRecord {
-	var out []rundir.RoleRecord
+func (d *decider) roles() (out []rundir.RoleRecord) {
 	for _, s := range d.attempts {
 		for _, r := range s.RoleResults {
 			if !slices.ContainsFunc(out, func(have rundir.RoleRecord) bool { return have.Name == r.Name }) {

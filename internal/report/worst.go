@@ -43,9 +43,8 @@ func NotJudged(c CaseReport) string {
 	}
 }
 
-// Began says with which run the newest regression of a case began, in the same words
-// for every reader: "probably began with the run of 2 Jan 15:04 (commit …), behind …".
-// "" = with this run, or nobody knows.
+// Began says with which run the newest regression of a case began, in the same words for every reader: "probably began
+// with the run of 2 Jan 15:04 (commit …), behind …". "" = with this run, or nobody knows.
 func Began(c CaseReport) string {
 	r := WorstRow(c)
 	if r == nil || c.Result != ResultRegression || c.Together == nil || c.Together.Onset == nil {

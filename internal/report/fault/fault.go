@@ -170,7 +170,7 @@ func skippedFault(c report.CaseReport) string {
 	case c.Colour == report.Green:
 		return "The test skipped itself, which the policy allows: nothing was tested."
 	default:
-		return "The test skipped itself: nothing was tested or measured."
+		return "A test was skipped: the case proves nothing."
 	}
 }
 

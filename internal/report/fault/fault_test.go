@@ -65,7 +65,7 @@ func TestRunThatDidNotEndAsItsCase(t *testing.T) {
 		only bool
 	}{
 		"as its case":                       {report.Run{}, ended(4), slower, true},
-		"as its case, in another word":      {report.Run{}, skipped, "The test skipped itself: nothing was tested or measured.", true},
+		"as its case, in another word":      {report.Run{}, skipped, "A test was skipped: the case proves nothing.", true},
 		"it could not be written":           {report.Run{Unwritten: []string{"junit.xml: no room"}}, ended(4), "A part of the report could not be written, which is not your change. What the cases say holds.", false},
 		"it could not be written, all good": {report.Run{Unwritten: []string{"junit.xml: no room"}}, ended(0), "A part of the report could not be written, which is not your change. What the cases say holds.", false},
 		"ended by a signal":                 {report.Run{Interrupted: 15}, ended(4), "The run was ended before it was through; its jobs were cancelled.", false},
