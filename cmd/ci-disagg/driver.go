@@ -259,8 +259,11 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 // infrastructure failure, a new repetition of a suspicious measurement.
 func (d *driver) decide(rep *deliver.Reporter, policy func(context.Context, retry.Ended) retry.Decision) func(context.Context, retry.Ended) retry.Decision {
 	return func(ctx context.Context, e retry.Ended) retry.Decision {
-		e.Repeat, e.RepeatAfter = decideEnded(ctx, rep, &e), d.cfg.Perf.RerunDelay.D()
-		return policy(ctx, e)
+		repeat, stands := decideEnded(ctx, rep, &e)
+		e.Repeat, e.RepeatAfter = repeat, d.cfg.Perf.RerunDelay.D()
+		next := policy(ctx, e)
+		next.Stands = stands
+		return next
 	}
 }
 

@@ -182,13 +182,13 @@ func hook(h host, cfg config) notify.Hook {
 
 // decideEnded decides an attempt that has ended as the report will: what its records say of
 // it was provisional. It tells why another repetition of the case is due, "" when none
-// is. What cannot be decided now is decided in the end.
-func decideEnded(ctx context.Context, r *deliver.Reporter, e *retry.Ended) (repeat string) {
+// is, and how the case stands. What cannot be decided now is decided in the end.
+func decideEnded(ctx context.Context, r *deliver.Reporter, e *retry.Ended) (repeat string, stands rundir.Outcome) {
 	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	c, repeat, err := r.DecideCase(ctx, e.Plan.Case.Slug, e.History)
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	for _, a := range c.Attempts {
 		if a.Rep == e.Rep && a.Attempt == e.Attempt {
@@ -198,5 +198,5 @@ func decideEnded(ctx context.Context, r *deliver.Reporter, e *retry.Ended) (repe
 			}
 		}
 	}
-	return repeat
+	return repeat, builder.Stands(c)
 }

@@ -74,7 +74,7 @@ func (t caseTransition) decided(o rundir.AttemptOutcome, dec retry.Decision) {
 	default:
 		if !open {
 			c.record.State = rundir.CaseDone
-			t.failFast(o.Outcome)
+			t.failFast(cmp.Or(dec.Stands, o.Outcome))
 		}
 		c.stage = stageOver
 	}

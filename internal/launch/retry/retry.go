@@ -42,9 +42,10 @@ const (
 // Decision is the answer of Decide.
 type Decision struct {
 	Action  Action
-	Exclude []string      // Again: nodes to keep away from, in addition to earlier ones
-	After   time.Duration // wait so long before the next submission
-	Why     string        // for people; also Attempt.Why of what follows
+	Exclude []string       // Again: nodes to keep away from, in addition to earlier ones
+	After   time.Duration  // wait so long before the next submission
+	Stands  rundir.Outcome // of the case, as its report will say; "" = nobody can say more than the attempt's
+	Why     string         // for people; also Attempt.Why of what follows
 }
 
 // Policy is the policy for infrastructure failures.

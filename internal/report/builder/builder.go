@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -268,6 +269,19 @@ func (s *Builder) DecideCase(ctx context.Context, slug string, history []rundir.
 	c := s.load(state)
 	r = s.decide(ctx, run, c, s.o.Policy, s.o.Setup).report
 	return r, s.again(c.Plan, history, r), nil
+}
+
+// Stands is how a case that is through ended, as far as its tests and the infrastructure go. What failed as known has
+// passed, and how fast it is, is decided in the end.
+func Stands(c report.CaseReport) rundir.Outcome {
+	switch c.ExitCode {
+	case exit.TestFailed:
+		return rundir.OutcomeTestFailed
+	case exit.Infra:
+		return rundir.OutcomeInfra
+	default:
+		return rundir.OutcomePassed
+	}
 }
 
 // stateOf is where the case of that slug stands.
