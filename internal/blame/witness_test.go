@@ -365,4 +365,8 @@ func TestSeveralAreNotSetUp(t *testing.T) {
 	require.Equal(t, blame.Infra, f.Class)
 	require.Equal(t, []string{"GEN_0"}, f.MoreRoots)
 	require.Len(t, f.Collateral, 1)
+
+	const torn = "ci-disagg: workload.setup: exit 143 of: pip install"
+	f = blame.Judge(newBench(t).end("BENCHMARK", 3.3, 1).stopped("GEN_0", 3.4, 78).line("BENCHMARK", "KeyError: 'x'").line("GEN_0", torn).ev)
+	require.Equal(t, "BENCHMARK", f.Root, "who was being set up when we ended it")
 }

@@ -91,6 +91,25 @@ func TestAccountingIsAskedWhereTheQueueHangs(t *testing.T) {
 	})
 }
 
+// However many jobs there are, a queue that hangs is no reason to ask for each of them.
+func TestAHangingQueueIsReplacedSparingly(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return 20 * time.Minute }
+		s.run = func(int) time.Duration { return time.Second }
+		s.end = func(int) string { return "NODE_FAIL" }
+		s.hang = func() bool { return true }
+		asked := 0
+		time.AfterFunc(15*time.Minute, func() { asked = s.count("sacct", "scontrol") })
+		_, err := Run(context.Background(), simOptions(t, s, dir, 40))
+		require.NoError(t, err)
+		require.Positive(t, asked)
+		require.LessOrEqual(t, asked, 100, "ten a minute, after five minutes")
+	})
+}
+
 func TestAHangingQueueIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")

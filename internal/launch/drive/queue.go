@@ -18,6 +18,7 @@ type queueView struct {
 	interval time.Duration
 	due      time.Time
 	failing  time.Time // first of the unbroken series of failed queries
+	instead  time.Time // when sacct was last asked in its place
 }
 
 // reset asks again soon.

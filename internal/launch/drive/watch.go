@@ -60,8 +60,10 @@ func (t caseTransition) ask() {
 	switch q := c.facts.Queue.Row; {
 	case c.last.Waits != "": // for the agent's record, up to an hour
 		wait = 5 * time.Minute
-	case outcome.Silent(c.facts): // for all cases together ten a minute at most
-		wait = max(time.Minute, time.Duration(len(t.cases))*6*time.Second)
+	case outcome.Silent(c.facts):
+		if wait = time.Minute; t.at.Sub(t.queue.instead) < 6*time.Second { // for all cases together ten a minute at most
+			return
+		}
 	case c.last.Ask&outcome.AskNodes != 0: // it is over, and its nodes are waited for only for a moment
 	case q != nil && q.State.Class() != slurm.Terminal: // slurmctld has not answered, or sacct; that may take hours
 		wait = 30 * time.Second
@@ -71,7 +73,9 @@ func (t caseTransition) ask() {
 	if c.asking || t.at.Sub(c.askedAt) < wait {
 		return
 	}
-	c.asking, c.askedAt = true, t.at
+	if c.asking, c.askedAt = true, t.at; outcome.Silent(c.facts) {
+		t.queue.instead = t.at
+	}
 	t.doFor(t.i, action{kind: doAsk, ask: c.last.Ask, nodes: c.last.Nodes})
 }
 

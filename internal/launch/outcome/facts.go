@@ -60,6 +60,25 @@ func Silent(f Facts) bool {
 	return f.Local == nil && !ended(f) && f.Now.Sub(heard) >= lost && f.Now.Sub(f.AgentChanged) >= lost
 }
 
+// knownEnd is when a job ended of which squeue says nothing: by the cluster's clock, but not before squeue was last
+// heard of, nor after somebody knew.
+func knownEnd(f Facts, v view) time.Time {
+	first, last := f.Queue.At, f.Acct.At
+	if f.Since.After(first) {
+		first = f.Since
+	}
+	if f.Control.At.After(last) {
+		last = f.Control.At
+	}
+	switch {
+	case v.ended.Before(first):
+		return first
+	case v.ended.After(last):
+		return last
+	}
+	return v.ended
+}
+
 // accounting is whom to ask where the controller does not answer squeue.
 func (f Facts) accounting() Ask {
 	if f.AcctOff {

@@ -56,7 +56,7 @@ func resolve(f Facts) Resolution {
 // ask.
 func heard(f Facts) time.Time {
 	at := f.Since
-	for _, t := range []time.Time{f.Queue.At, f.Control.At, f.Acct.At, f.AgentChanged} {
+	for _, t := range []time.Time{f.Queue.At, f.AgentChanged} { // the others are asked, and may not know
 		if t.After(at) {
 			at = t
 		}
@@ -110,10 +110,10 @@ func look(f Facts) view {
 		v.addLater(f, f.Queue.At)
 	}
 	v.over = v.class == slurm.Terminal
-	if v.over && Silent(f) && f.AbsentSince.IsZero() && !v.ended.IsZero() {
-		v.since = v.ended
+	if v.over && Silent(f) && f.AbsentSince.IsZero() {
+		v.since = knownEnd(f, v)
 	}
-	if v.over && v.state == slurm.Preempted && !preemptedForGood(f) {
+	if v.over && v.state == slurm.Preempted && !preemptedForGood(f, v) {
 		v.over = false
 	}
 	v.absent = !v.over && asked && f.Queue.Row == nil
@@ -197,7 +197,10 @@ func (v *view) fill(nodes string, submit, start, end time.Time) {
 // preemptedForGood: a preempted job may come back under the same id. It is final
 // once it has stood in the list as preempted, or been absent from it, for a
 // while.
-func preemptedForGood(f Facts) bool {
+func preemptedForGood(f Facts, v view) bool {
+	if Silent(f) {
+		return f.Acct.At.Sub(v.since) >= f.Bounds.Preempted
+	}
 	since := f.AbsentSince
 	if f.Queue.Row != nil {
 		since = f.StateSince

@@ -36,6 +36,19 @@ func TestSqueueIsSilent(t *testing.T) {
 			facts(9*m, queue(1*m, 0, slurm.Running, ""), acct(9*m-s, 9*m-s, "COMPLETED", "0:0")),
 			want{phase: rundir.PhaseSetup},
 		},
+		"for a day, and sacct knows nothing": {
+			facts(24*60*m, noAcctRow(24*60*m-m)), want{done: true, outcome: "lost", kind: KindLost, cancel: "said anything for 24h", conf: "none", reason: "said anything"},
+		},
+		"and it was preempted just now": {
+			facts(9*m, queue(1*m, 0, slurm.Running, ""), acct(9*m-s, 9*m-5*s, "PREEMPTED", "0:0")), want{phase: rundir.PhaseSetup, ask: AskAccounting},
+		},
+		"and it was preempted for good": {
+			facts(90*m, acct(89*m, 3*m, "PREEMPTED", "0:0")), want{done: true, outcome: "infra", kind: KindPreempted, conf: "sacct", phase: rundir.PhaseSetup},
+		},
+		"and the cluster's clock is ahead": {
+			facts(30*m, queue(1*m, 0, slurm.Running, ""), acct(29*m, 63*m, "NODE_FAIL", "0:0"), down("n1")),
+			want{done: true, outcome: "infra", kind: KindNode, conf: "sacct+squeue", phase: rundir.PhaseSetup, bad: []string{"n1"}},
+		},
 		"while it waited, and its agent has ended": {
 			facts(60*m, queue(1*m, 0, slurm.Pending, "Priority"), agentEnd(40*m, "passed", "", 40*m)),
 			want{done: true, outcome: "passed", conf: "agent+squeue", phase: rundir.PhaseCollect},

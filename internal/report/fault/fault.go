@@ -56,7 +56,9 @@ func ofRun(d report.Report) string {
 		if d.Counts.Infra == 0 {
 			return "A part of the report could not be written, which is not your change. What the cases say holds."
 		}
-		if !slices.ContainsFunc(d.Cases, func(c report.CaseReport) bool { return c.Result == report.ResultInfra && c.Outcome != rundir.OutcomeCancelled }) {
+		if !slices.ContainsFunc(d.Cases, func(c report.CaseReport) bool {
+			return c.Result == report.ResultInfra && c.Outcome != rundir.OutcomeCancelled
+		}) {
 			return "The run was cancelled, which says nothing of your change."
 		}
 		return "The infrastructure failed, not your change."

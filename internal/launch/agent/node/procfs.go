@@ -46,10 +46,11 @@ func (p procfs) process(pid int) (process, error) {
 
 // children are the processes that a process has started and that have not ended.
 func (p procfs) children(pid int) []int {
-	lists, _ := filepath.Glob(filepath.Join(string(p), strconv.Itoa(pid), "task", "[0-9]*", "children"))
+	threads := filepath.Join(string(p), strconv.Itoa(pid), "task")
+	entries, _ := os.ReadDir(threads)
 	var out []int
-	for _, list := range lists {
-		text, _ := os.ReadFile(list) // a thread may have ended
+	for _, e := range entries {
+		text, _ := os.ReadFile(filepath.Join(threads, e.Name(), "children")) // the thread may have ended
 		for _, field := range strings.Fields(string(text)) {
 			if child, err := strconv.Atoi(field); err == nil {
 				out = append(out, child)

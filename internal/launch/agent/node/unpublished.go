@@ -29,6 +29,7 @@ type unpublished struct {
 	looked  time.Time // through the list
 	without time.Time // since when there has been none
 	job     []int     // whom the list named, and whom those have started since
+	peeked  time.Time // at whom they have started
 	loading []process // that run the program and do not listen yet
 	self    process
 	addr    string
@@ -53,36 +54,36 @@ func (u *unpublished) address() string {
 	if u.self.pid != 0 || u.without.IsZero() { // the next one may come soon
 		u.self, u.addr, u.without = process{}, "", now
 	}
-	due := min(max(now.Sub(u.without)/8, soonEvery), rareEvery)
-	if since := now.Sub(u.looked); since >= due || since >= soonEvery && u.begun() {
-		u.looked, u.loading, u.job = now, nil, u.list()
+	if now.Sub(u.looked) >= min(max(now.Sub(u.without)/8, soonEvery), rareEvery) {
+		u.looked, u.peeked, u.loading, u.job = now, now, nil, u.list()
 		for _, pid := range u.job {
 			if p, err := u.proc.process(pid); err == nil {
 				u.loading = append(u.loading, p)
 			}
 		}
 	}
+	if len(u.loading) == 0 && now.Sub(u.peeked) >= soonEvery {
+		u.peeked = now
+		u.peek()
+	}
 	u.loading = slices.DeleteFunc(u.loading, func(p process) bool { return !u.serves(p) })
 	return u.addr
 }
 
-// begun reports whether a process of the job has started the program since the list was looked through: whom a process
-// starts is known for next to nothing, and a server that loads fast may not live until the next look.
-func (u *unpublished) begun() bool {
-	if len(u.loading) > 0 {
-		return false
-	}
+// peek finds whom the job's processes have started since the list was looked through, and who runs the program: that
+// costs little, and a server that loads fast may not live until the next look.
+func (u *unpublished) peek() {
 	for i := 0; i < len(u.job); i++ {
 		for _, child := range u.proc.children(u.job[i]) {
 			if _, _, ok := u.proc.serves(child); ok { // which it may do only after the fork
-				return true
-			}
-			if !slices.Contains(u.job, child) {
+				if p, err := u.proc.process(child); err == nil {
+					u.loading = append(u.loading, p)
+				}
+			} else if !slices.Contains(u.job, child) {
 				u.job = append(u.job, child)
 			}
 		}
 	}
-	return false
 }
 
 // serves reports whether a process runs the program, and notes the one that listens.

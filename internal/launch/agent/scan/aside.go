@@ -19,6 +19,7 @@ type aside struct {
 	mark   string // what stands before it: a rank's mark
 	within bool   // its exception is still to come
 	first  bool   // the line before began it
+	linked bool   // another one follows, which was raised while this one was handled
 	kept   []Kept // what its lines would say if nothing else did
 }
 
@@ -26,6 +27,11 @@ type aside struct {
 //
 //nolint:gochecknoglobals // compiled once, immutable
 var exceptionLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:\w+\.)*[A-Za-z_]\w*(?::|$)`) })
+
+// logLevel is what most loggers begin a line with.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var logLevel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:DEBUG|INFO|WARNING|ERROR|CRITICAL):`) })
 
 // has takes the next line and reports whether it belongs to such a traceback.
 func (a *aside) has(line string) bool {
@@ -36,20 +42,21 @@ func (a *aside) has(line string) bool {
 	first := a.first
 	a.first = false
 	if !a.begun {
-		return false
+		return strings.Contains(line, "Task was destroyed but it is pending!") || strings.HasPrefix(line, "task: <Task pending")
 	}
 	text, own := strings.CutPrefix(line, a.mark)
 	switch {
 	case !own && a.within: // of another process, in between
 		return false
-	case strings.HasPrefix(text, "Traceback (most recent call last):") && !a.within:
-		a.within = true
+	case strings.HasPrefix(text, "Traceback (most recent call last):") && !a.within && (first || a.linked):
+		a.within, a.linked = true, false
 	case a.within && strings.HasPrefix(text, " "):
-	case (a.within || first) && exceptionLine().MatchString(text):
-		a.within = false // another one may have been raised while it was handled
-	case first && strings.HasPrefix(text, "task: <"):
-	case strings.TrimSpace(text) == "", strings.Contains(text, "above exception"):
-		return !a.within
+	case (a.within || first) && exceptionLine().MatchString(text) && !logLevel().MatchString(text):
+		a.within = false
+	case strings.HasPrefix(text, "Task was destroyed but it is pending!"), strings.HasPrefix(text, "task: <Task pending"):
+	case !a.within && strings.Contains(text, "above exception"):
+		a.linked = true
+	case !a.within && strings.TrimSpace(text) == "":
 	default:
 		a.begun, a.within = false, false
 	}
@@ -58,7 +65,7 @@ func (a *aside) has(line string) bool {
 
 // beginsAside reports whether a line begins one, and what stands before it. A thread that Python ends so has died.
 func beginsAside(line string) (mark string, ok bool) {
-	for _, words := range []string{"Exception ignored ", "Error in atexit.", "--- Logging error ---", "Task was destroyed but it is pending!"} {
+	for _, words := range []string{"Exception ignored ", "Error in atexit.", "--- Logging error ---"} {
 		mark, rest, found := strings.Cut(line, words)
 		if found && !strings.HasPrefix(rest, "in thread") {
 			return mark, true

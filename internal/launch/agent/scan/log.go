@@ -54,6 +54,7 @@ type Log struct {
 // flow is what of a log is more than repetition, or what follows an end.
 type flow struct {
 	aside   aside
+	apart   bool   // so was the state before the last carriage return
 	before  string // the line before this one
 	changes int    // lines that say something else than the one before
 	signs   int    // what has come beside lines about health checks
@@ -142,7 +143,8 @@ func (s *Log) endState() {
 	s.shown = s.look.plain(string(s.partial))
 	s.partial = s.partial[:0]
 	text := s.look.bar.ReplaceAllString(s.shown, "")
-	s.search(text, s.lines+1, s.aside.has(text))
+	s.apart = s.aside.has(text)
+	s.search(text, s.lines+1, s.apart)
 }
 
 func (s *Log) endLine() {
@@ -157,7 +159,10 @@ func (s *Log) endLine() {
 	}
 	s.signs++
 	text := s.look.bar.ReplaceAllString(line, "")
-	apart := text != "" && s.aside.has(text)
+	apart := s.apart // what ends here came before the carriage return
+	if s.apart = false; text != "" {
+		apart = s.aside.has(text)
+	}
 	if !apart && !sameButNumbers(line, s.before) {
 		s.changes++
 	}
@@ -241,15 +246,15 @@ func (s *Log) search(line string, number int, apart bool) {
 		s.fromShell(text)
 	}
 	at := s.lineAt(number, text)
+	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
+		s.st.Ready = true
+	}
 	if apart {
 		s.explainsAside(at, text)
 		return
 	}
 	s.failed.goesOn(&at)
 	s.failed.take(at, text, s.look)
-	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
-		s.st.Ready = true
-	}
 	s.firstError(at, text)
 	s.explains(at, text)
 }

@@ -37,6 +37,16 @@ func (o *Patterns) raises(line string) bool {
 	return o.exception.MatchString(line) || o.foreign.MatchString(line)
 }
 
+// notInfra is lines, none of them where one names the infrastructure.
+func (o *Patterns) notInfra(lines []Kept) []Kept {
+	for _, k := range lines {
+		if r, ok := o.classes.Match(k.Text); ok && r.Class == blame.Infra {
+			return nil
+		}
+	}
+	return lines
+}
+
 // plain is a line without its colours.
 func (o *Patterns) plain(line string) string {
 	if strings.IndexByte(line, '\x1b') < 0 {
@@ -57,7 +67,7 @@ func NewPatterns(classes blame.Classes) *Patterns {
 		// An exception as Python ends a traceback with it, at the start of the
 		// line or after a rank or pytest prefix.
 		exception: regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b`),
-		foreign:   regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*(?:: |$)`),
+		foreign:   regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s?|E\s+)?(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*(?:: |$)`),
 		after:     regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*)?(?:[A-Za-z_]\w*\.)*(?:CancelledError|KeyboardInterrupt|BrokenPipeError|SystemExit|ChildFailedError)\b`),
 		// The progress bar at the beginning of a line, as tqdm draws it.
 		bar: regexp.MustCompile(`^[^|]{0,120}\d{1,3}%\|[^|]{0,250}\|(?: *[\d.]+\w?/[\d.]+\w?)?(?: *\[[^\]]{0,120}\])?`),
