@@ -218,7 +218,7 @@ func (s *sim) Read(_ context.Context, _ int64, paths ...string) (map[string][]by
 	for _, j := range s.jobs {
 		state, started := s.state(j)
 		now := time.Now()
-		if now.Before(started) || state == "CANCELLED" || s.end(j.id-1) == "NODE_FAIL" {
+		if now.Before(started) || state == "CANCELLED" || s.run(j.id-1) < 2*time.Second { // its node died before its agent could write
 			continue
 		}
 		rec := rundir.AgentRecord{Schema: rundir.Schema, JobID: fmt.Sprint(j.id), RunAccount: rundir.RunAccount{Phase: rundir.PhaseBenchmark}, Started: started, Heartbeat: now.Truncate(5 * time.Second)}

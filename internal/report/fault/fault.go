@@ -35,6 +35,11 @@ func Set(d *report.Report) {
 	d.Fault = ofRun(*d)
 }
 
+// uncancelled reports whether the infrastructure has failed a case that nobody has cancelled.
+func uncancelled(c report.CaseReport) bool {
+	return c.Result == report.ResultInfra && c.Outcome != rundir.OutcomeCancelled
+}
+
 // ofRun says in one sentence whose turn it is after a run, when its cases are told.
 func ofRun(d report.Report) string {
 	if len(d.Cases) == 0 {
@@ -56,9 +61,7 @@ func ofRun(d report.Report) string {
 		if d.Counts.Infra == 0 {
 			return "A part of the report could not be written, which is not your change. What the cases say holds."
 		}
-		if !slices.ContainsFunc(d.Cases, func(c report.CaseReport) bool {
-			return c.Result == report.ResultInfra && c.Outcome != rundir.OutcomeCancelled
-		}) {
+		if !slices.ContainsFunc(d.Cases, uncancelled) {
 			return "The run was cancelled, which says nothing of your change."
 		}
 		return "The infrastructure failed, not your change."
