@@ -110,6 +110,30 @@ func TestAHangingQueueIsReplacedSparingly(t *testing.T) {
 	})
 }
 
+// Nor does one that waits for ever keep others from being asked for.
+func TestEachSilentJobIsAskedForInItsTurn(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(n int) time.Duration { return []time.Duration{5 * time.Hour, time.Minute}[min(1, n/14)] }
+		s.run = func(int) time.Duration { return time.Second }
+		s.end = func(int) string { return "NODE_FAIL" }
+		s.hang = func() bool { return true }
+		o := simOptions(t, s, dir, 15)
+		begun, ended := time.Now(), time.Duration(0)
+		o.Progress = func(u Update) {
+			if u.Kind == EndedNow && ended == 0 {
+				ended = time.Since(begun)
+			}
+		}
+		_, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Positive(t, ended)
+		require.Less(t, ended, 30*time.Minute)
+	})
+}
+
 func TestAHangingQueueIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")

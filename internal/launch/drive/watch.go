@@ -60,8 +60,8 @@ func (t caseTransition) ask() {
 	switch q := c.facts.Queue.Row; {
 	case c.last.Waits != "": // for the agent's record, up to an hour
 		wait = 5 * time.Minute
-	case outcome.Silent(c.facts):
-		if wait = time.Minute; t.at.Sub(t.queue.instead) < 6*time.Second { // for all cases together ten a minute at most
+	case outcome.Silent(c.facts): // for all cases together ten a minute at most, and each in its turn
+		if wait = max(time.Minute, time.Duration(len(t.cases))*10*time.Second); t.at.Sub(t.queue.instead) < 6*time.Second {
 			return
 		}
 	case c.last.Ask&outcome.AskNodes != 0: // it is over, and its nodes are waited for only for a moment

@@ -63,12 +63,9 @@ func Silent(f Facts) bool {
 // knownEnd is when a job ended of which squeue says nothing: by the cluster's clock, but not before squeue was last
 // heard of, nor after somebody knew.
 func knownEnd(f Facts, v view) time.Time {
-	first, last := f.Queue.At, f.Acct.At
+	first, last := f.Queue.At, f.toldInstead()
 	if f.Since.After(first) {
 		first = f.Since
-	}
-	if f.Control.At.After(last) {
-		last = f.Control.At
 	}
 	switch {
 	case v.ended.Before(first):
@@ -77,6 +74,14 @@ func knownEnd(f Facts, v view) time.Time {
 		return last
 	}
 	return v.ended
+}
+
+// toldInstead is when another source than squeue has last answered.
+func (f Facts) toldInstead() time.Time {
+	if f.Control.At.After(f.Acct.At) {
+		return f.Control.At
+	}
+	return f.Acct.At
 }
 
 // accounting is whom to ask where the controller does not answer squeue.

@@ -199,7 +199,7 @@ func (v *view) fill(nodes string, submit, start, end time.Time) {
 // while.
 func preemptedForGood(f Facts, v view) bool {
 	if Silent(f) {
-		return f.Acct.At.Sub(v.since) >= f.Bounds.Preempted
+		return f.toldInstead().Sub(v.since) >= f.Bounds.Preempted
 	}
 	since := f.AbsentSince
 	if f.Queue.Row != nil {

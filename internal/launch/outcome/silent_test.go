@@ -45,6 +45,10 @@ func TestSqueueIsSilent(t *testing.T) {
 		"and it was preempted for good": {
 			facts(90*m, acct(89*m, 3*m, "PREEMPTED", "0:0")), want{done: true, outcome: "infra", kind: KindPreempted, conf: "sacct", phase: rundir.PhaseSetup},
 		},
+		"and it was preempted, where there is no sacct": {
+			facts(90*m, acctOff, queue(m, 0, slurm.Running, ""), control(89*m, slurm.Preempted, "0:0")),
+			want{done: true, outcome: "infra", kind: KindPreempted, conf: "scontrol+squeue", phase: rundir.PhaseSetup},
+		},
 		"and the cluster's clock is ahead": {
 			facts(30*m, queue(1*m, 0, slurm.Running, ""), acct(29*m, 63*m, "NODE_FAIL", "0:0"), down("n1")),
 			want{done: true, outcome: "infra", kind: KindNode, conf: "sacct+squeue", phase: rundir.PhaseSetup, bad: []string{"n1"}},
