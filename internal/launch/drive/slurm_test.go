@@ -289,7 +289,7 @@ func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 	defer touch(t, submit)
 	require.Eventually(t, func() bool { return exists(begun) }, ample, 20*time.Millisecond)
 	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { return exists(filepath.Join(string(dir), "cancel.log")) }, ample, 20*time.Millisecond, "no helper")
+	require.Eventually(t, func() bool { return helping(dir) }, ample, 20*time.Millisecond, "no helper")
 	require.NoError(t, first.Process.Kill())
 	_, _ = first.Process.Wait()
 	touch(t, submit)
