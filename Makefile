@@ -58,7 +58,7 @@ test-go:
 
 .PHONY: e2e
 e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkins, quick faults, a browser, a login node
-	$(MAKE) --no-print-directory -k -j2 e2e-runs e2e-in-packages # both mostly wait
+	failed=0; $(MAKE) --no-print-directory e2e-runs || failed=$$?; $(MAKE) --no-print-directory e2e-in-packages || failed=$$?; exit $$failed
 
 .PHONY: e2e-runs e2e-in-packages
 e2e-runs:
