@@ -201,7 +201,7 @@ func (c *analysis) isFatal(e Event) bool {
 		case e.OOM:
 			return true
 		case e.ByUs:
-			return killedToo(e, c.ends, c.ev.Skew) || notSetUpEither(e, c.ends, c.lines)
+			return killedToo(e, c.ends, c.ev.Skew) || alsoNotSetUp(e, c.ends, c.lines)
 		}
 		return e.Exit != 0 || !e.Expected
 	case TestFailed:
@@ -458,9 +458,9 @@ func (c *analysis) nobody() Finding {
 	return Finding{}
 }
 
-// notSetUpEither reports whether a role gave up before its command ran as another one did that nobody had stopped. A
-// role that we stop while it is being set up says the same.
-func notSetUpEither(e Event, ends map[string]Event, lines map[string][]Line) bool {
+// alsoNotSetUp reports whether a role gave up before its command ran, as another one did that nobody had stopped. One
+// that we stop while it is being set up says the same.
+func alsoNotSetUp(e Event, ends map[string]Event, lines map[string][]Line) bool {
 	if !notSetUp(e, lines[e.Role]) {
 		return false
 	}

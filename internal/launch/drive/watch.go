@@ -56,11 +56,11 @@ func (t caseTransition) cancel(cause rundir.CancelCause, as rundir.Outcome, why 
 // ask puts the questions that would settle more, at most every few seconds.
 func (t caseTransition) ask() {
 	c := t.c
-	wait := 2 * time.Second
+	wait, silent := 2*time.Second, outcome.Silent(c.facts)
 	switch q := c.facts.Queue.Row; {
 	case c.last.Waits != "": // for the agent's record, up to an hour
 		wait = 5 * time.Minute
-	case outcome.Silent(c.facts): // for all cases together ten a minute at most, and each in its turn
+	case silent: // for all cases together ten a minute at most, and each in its turn
 		if wait = max(time.Minute, time.Duration(len(t.cases))*10*time.Second); t.at.Sub(t.queue.instead) < 6*time.Second {
 			return
 		}
@@ -73,7 +73,7 @@ func (t caseTransition) ask() {
 	if c.asking || t.at.Sub(c.askedAt) < wait {
 		return
 	}
-	if c.asking, c.askedAt = true, t.at; outcome.Silent(c.facts) {
+	if c.asking, c.askedAt = true, t.at; silent {
 		t.queue.instead = t.at
 	}
 	t.doFor(t.i, action{kind: doAsk, ask: c.last.Ask, nodes: c.last.Nodes})

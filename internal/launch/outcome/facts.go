@@ -52,21 +52,13 @@ type Facts struct {
 // Silent reports whether squeue has said nothing for so long that another source is asked and believed: accounting goes
 // on where the controller answers nobody. About a job whose agent speaks nobody is asked.
 func Silent(f Facts) bool {
-	lost := f.Bounds.orDefaults().Lost
-	heard := f.Queue.At
-	if f.Since.After(heard) {
-		heard = f.Since
-	}
-	return f.Local == nil && !ended(f) && f.Now.Sub(heard) >= lost && f.Now.Sub(f.AgentChanged) >= lost
+	return f.Local == nil && !ended(f) && f.Now.Sub(heard(f)) >= f.Bounds.orDefaults().Lost
 }
 
-// knownEnd is when a job ended of which squeue says nothing: by the cluster's clock, but not before squeue was last
-// heard of, nor after somebody knew.
+// knownEnd is when a job ended of which squeue says nothing: by the cluster's clock, but not before squeue or the agent
+// was last heard of, nor after somebody knew.
 func knownEnd(f Facts, v view) time.Time {
-	first, last := f.Queue.At, f.toldInstead()
-	if f.Since.After(first) {
-		first = f.Since
-	}
+	first, last := heard(f), f.toldInstead()
 	switch {
 	case v.ended.Before(first):
 		return first

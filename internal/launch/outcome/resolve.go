@@ -52,11 +52,11 @@ func resolve(f Facts) Resolution {
 	}
 }
 
-// heard is when somebody last said anything about the job, or this client began to
-// ask.
+// heard is when squeue or the agent last said anything about the job, or this client began to ask. The others are asked
+// in their place, and may not know.
 func heard(f Facts) time.Time {
 	at := f.Since
-	for _, t := range []time.Time{f.Queue.At, f.AgentChanged} { // the others are asked, and may not know
+	for _, t := range []time.Time{f.Queue.At, f.AgentChanged} {
 		if t.After(at) {
 			at = t
 		}

@@ -42,7 +42,7 @@ func (a *aside) has(line string) bool {
 	first := a.first
 	a.first = false
 	if !a.begun {
-		return strings.Contains(line, "Task was destroyed but it is pending!") || strings.HasPrefix(line, "task: <Task pending")
+		return pendingTask(line)
 	}
 	text, own := strings.CutPrefix(line, a.mark)
 	switch {
@@ -53,7 +53,7 @@ func (a *aside) has(line string) bool {
 	case a.within && strings.HasPrefix(text, " "):
 	case (a.within || first) && exceptionLine().MatchString(text) && !logLevel().MatchString(text):
 		a.within = false
-	case strings.HasPrefix(text, "Task was destroyed but it is pending!"), strings.HasPrefix(text, "task: <Task pending"):
+	case pendingTask(text):
 	case !a.within && strings.Contains(text, "above exception"):
 		a.linked = true
 	case !a.within && strings.TrimSpace(text) == "":
@@ -61,6 +61,11 @@ func (a *aside) has(line string) bool {
 		a.begun, a.within = false, false
 	}
 	return a.begun
+}
+
+// pendingTask reports whether a line is of what asyncio says of a task that its loop did not live to see through.
+func pendingTask(line string) bool {
+	return strings.Contains(line, "Task was destroyed but it is pending!") || strings.HasPrefix(line, "task: <Task pending")
 }
 
 // beginsAside reports whether a line begins one, and what stands before it. A thread that Python ends so has died.

@@ -15,14 +15,14 @@ const (
 // died are the exceptions of which a process may have ended: those of its last traceback, one raised because of the
 // other, and those of the tests that pytest tells of.
 type died struct {
-	last    []Kept // of the last traceback
-	before  []Kept // of the one before it, unless it names the infrastructure: that was survived
-	earlier int    // since, as it was then
-	tests   []Kept
-	since   int  // the line at which the first of those tracebacks begins that directly follow each other
-	end     int  // the line at which the last one ends
-	within  int  // lines left in which to find the exception of a traceback
-	linked  bool // the next traceback is of the same chain
+	last        []Kept // of the last traceback
+	before      []Kept // of the one before it, unless it names the infrastructure: that was survived
+	sinceBefore int    // since, as it was then
+	tests       []Kept
+	since       int  // the line at which the first of those tracebacks begins that directly follow each other
+	end         int  // the line at which the last one ends
+	within      int  // lines left in which to find the exception of a traceback
+	linked      bool // the next traceback is of the same chain
 }
 
 // raised takes the next line of a log that is no output which pytest shows.
@@ -32,7 +32,7 @@ func (d *died) raised(at Kept, line string, look *Patterns) {
 		d.linked = true
 	case strings.Contains(line, "Traceback (most recent call last):") && !blame.Quoted(line):
 		if d.within = traceDepth; !d.linked {
-			d.before, d.last, d.earlier = look.notInfra(d.last), nil, d.since
+			d.before, d.last, d.sinceBefore = look.notInfra(d.last), nil, d.since
 		}
 		if d.end == 0 || at.Number-d.end > between {
 			d.since = at.Number
@@ -41,7 +41,7 @@ func (d *died) raised(at Kept, line string, look *Patterns) {
 	case d.within > 0:
 		switch d.within--; {
 		case look.after.MatchString(line) && len(d.last) == 0 && len(d.before) > 0:
-			d.last, d.since, d.within = d.before, d.earlier, 0
+			d.last, d.since, d.within = d.before, d.sinceBefore, 0
 		case look.raises(line):
 			d.last, d.within, d.end = keep(d.last, at), 0, at.Number
 		}

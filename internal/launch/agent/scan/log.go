@@ -259,8 +259,8 @@ func (s *Log) search(line string, number int, apart bool) {
 	s.explains(at, text)
 }
 
-// explainsAside keeps a line of an exception that ended nothing. What a kernel did wrong it did, whoever tells; the
-// rest explains an end where nothing else does.
+// explainsAside keeps a line of an exception that ended nothing. An error of a CUDA kernel counts whoever tells
+// of it; the rest explains an end only where nothing else does.
 func (s *Log) explainsAside(at Kept, line string) {
 	switch r, ok := s.look.classes.Match(line); {
 	case ok && r.Class == blame.Test && r.Kind == "test.crash":
