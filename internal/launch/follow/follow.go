@@ -9,16 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
-
-// sizeTimeout bounds the question how much a job has printed.
-const sizeTimeout = 15 * time.Second
 
 // Job is an attempt under way.
 type Job struct {
@@ -139,7 +135,10 @@ func (r *Reader) Rest(ctx context.Context, there rundir.AttemptDir) {
 	out := map[string]int64{}
 	r.console.offset(out, there.SlurmOut(), "")
 	r.mu.Unlock()
-	parts, _ := r.access.Host.ReadAt(ctx, 16*consolePart, out)
+	parts, err := r.access.Host.ReadAt(ctx, 16*consolePart, out)
+	if err != nil {
+		r.access.Log.Warn("what the job printed last is not shown: it could not be read", "file", there.SlurmOut(), "err", err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.console.print(out, parts)
@@ -171,7 +170,7 @@ func (r *Reader) size(ctx context.Context, path string) (int64, bool) {
 		return st.Size(), true
 	}
 	res, err := r.access.Host.Run(ctx, host.Cmd{
-		Argv: []string{"sh", "-c", `[ -f "$1" ] && [ ! -h "$1" ] && exec wc -c <"$1"`, "sh", path}, Timeout: sizeTimeout, MaxOutput: 100,
+		Argv: []string{"sh", "-c", `[ -f "$1" ] && [ ! -h "$1" ] && exec wc -c <"$1"`, "sh", path}, MaxOutput: 100,
 	})
 	if err != nil || res.Exit != 0 {
 		return 0, false

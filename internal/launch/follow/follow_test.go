@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,36 +22,7 @@ import (
 // Who goes on with a run shows what its job prints from then on, here and behind a login node.
 func TestResumeShowsNothingAgain(t *testing.T) {
 	t.Parallel()
-	for name, on := range map[string]func(*testing.T) host.Host{
-		"here": func(*testing.T) host.Host { return host.NewHere(os.Environ()) },
-		"behind a login node": func(t *testing.T) host.Host {
-			t.Helper()
-			need.Long(t, "an sshd")
-			need.Root(t)
-			sshd := sshtest.Start(t, sshtest.Options{})
-			h, err := host.NewSSH(host.SSHConfig{Dest: sshd.Dest, Options: sshd.Options, Env: os.Environ(), Connect: 2 * time.Minute})
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = h.Close() })
-			return h
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var out strings.Builder
-			there := rundir.AttemptDir(filepath.Join(t.TempDir(), "it's there"))
-			require.NoError(t, os.Mkdir(string(there), 0o755))
-			require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("old\nhalf of "), 0o600))
-			r := New(runs.Access{Host: on(t)}.Complete(), Listeners{Console: &out}, false)
-			r.Resume(t.Context(), there)
-			f, err := os.OpenFile(there.SlurmOut(), os.O_APPEND|os.O_WRONLY, 0)
-			require.NoError(t, err)
-			_, err = f.WriteString("a line\nnew\n")
-			require.NoError(t, err)
-			require.NoError(t, f.Close())
-			r.Rest(t.Context(), there)
-			require.Equal(t, "a line\nnew\n", out.String())
-		})
-	}
+	resumeShowsNothingAgain(t, host.NewHere(os.Environ()))
 	// Where there is nothing yet, nothing is left out.
 	var out strings.Builder
 	there := rundir.AttemptDir(t.TempDir())
@@ -59,6 +31,47 @@ func TestResumeShowsNothingAgain(t *testing.T) {
 	require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("first\n"), 0o600))
 	r.Rest(t.Context(), there)
 	require.Equal(t, "first\n", out.String())
+}
+
+func TestSSHResumeShowsNothingAgain(t *testing.T) {
+	t.Parallel()
+	need.Long(t, "an sshd")
+	need.Root(t)
+	sshd := sshtest.Start(t, sshtest.Options{})
+	h, err := host.NewSSH(host.SSHConfig{Dest: sshd.Dest, Options: sshd.Options, Env: os.Environ(), Connect: 2 * time.Minute})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = h.Close() })
+	resumeShowsNothingAgain(t, h)
+}
+
+func resumeShowsNothingAgain(t *testing.T, on host.Host) {
+	t.Helper()
+	var out, log strings.Builder
+	there := rundir.AttemptDir(filepath.Join(t.TempDir(), "it's there"))
+	require.NoError(t, os.Mkdir(string(there), 0o755))
+	require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("old\nhalf of "), 0o600))
+	r := New(runs.Access{Host: on, Log: slog.New(slog.NewTextHandler(&log, nil))}.Complete(), Listeners{Console: &out}, false)
+	r.Resume(t.Context(), there)
+	f, err := os.OpenFile(there.SlurmOut(), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString("a line\nnew\n")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	r.Rest(t.Context(), there)
+	require.Equal(t, "a line\nnew\n", out.String(), log.String())
+	require.Empty(t, log.String())
+}
+
+// What a job printed last and cannot be shown is said to be missing.
+func TestRestThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	var out, log strings.Builder
+	h := halfRead{down: true, calls: new(int)}
+	r := New(runs.Access{Host: h, Log: slog.New(slog.NewTextHandler(&log, nil))}.Complete(), Listeners{Console: &out}, false)
+	r.Rest(t.Context(), "/there")
+	require.Empty(t, out.String())
+	require.Contains(t, log.String(), "level=WARN")
+	require.Contains(t, log.String(), "/there/slurm.out")
 }
 
 // What a job prints commands no build server: "passed" is not the job's to say.
@@ -111,6 +124,9 @@ func (h halfRead) Read(_ context.Context, _ int64, paths ...string) (map[string]
 }
 
 func (h halfRead) ReadAt(context.Context, int, map[string]int64) (map[string][]byte, error) {
+	if h.down {
+		return nil, host.ErrUnreachable
+	}
 	return nil, nil
 }
 
