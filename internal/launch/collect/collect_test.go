@@ -30,20 +30,20 @@ func tree(t *testing.T, h host.Host, dir string, files map[string]string) {
 	require.NoError(t, h.Push(context.Background(), local, dir, paths))
 }
 
-func each(t *testing.T, f func(t *testing.T, h host.Host, dir string)) {
+// here runs a check on this machine.
+func here(t *testing.T, check func(t *testing.T, h host.Host, dir string)) {
 	t.Helper()
-	t.Run("here", func(t *testing.T) {
-		t.Parallel()
-		f(t, host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far"))
-	})
-	t.Run("ssh", func(t *testing.T) {
-		t.Parallel()
-		s := sshtest.Start(t, sshtest.Options{Apart: true})
-		h, err := host.NewSSH(host.SSHConfig{Dest: s.Dest, Options: s.Options, Env: os.Environ()})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, h.Close()) })
-		f(t, h, "/tmp/far")
-	})
+	check(t, host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far"))
+}
+
+// overSSH runs a check on a machine with another file system.
+func overSSH(t *testing.T, check func(t *testing.T, h host.Host, dir string)) {
+	t.Helper()
+	s := sshtest.Start(t, sshtest.Options{Apart: true})
+	h, err := host.NewSSH(host.SSHConfig{Dest: s.Dest, Options: s.Options, Env: os.Environ(), Connect: 2 * time.Minute})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+	check(t, h, "/tmp/far")
 }
 
 func files(b Bundle) map[string]File {
@@ -56,42 +56,50 @@ func files(b Bundle) map[string]File {
 
 func TestGather(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, h host.Host, dir string) {
-		long := strings.Repeat("first\n", 1000) + strings.Repeat("last\n", 1000)
-		tree(t, h, dir, map[string]string{
-			"agent.json": `{"schema":1}`, "run-0/roles/GEN_0/output.log": "hello\n", "run-0/roles/GEN_0/results.0.xml": "<testsuites/>",
-			"run-0/output/long.log": long, "run-0/output/core.123": "huge", "job.json": "the far copy", "empty": "",
-		})
-		here := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(here, "job.json"), []byte("ours"), 0o600))
-		b, err := Gather(context.Background(), h, dir, here, Rules{Exclude: []string{"**/core.*"}, MaxFile: 4000})
-		require.NoError(t, err)
-		got := files(b)
-		require.Len(t, got, 6)
-		require.NotEmpty(t, got["agent.json"].SHA256)
-		require.Equal(t, "left out by the collect rules", got["run-0/output/core.123"].Why)
-		require.NoFileExists(t, filepath.Join(here, "run-0/output/core.123"))
-		ours, err := os.ReadFile(filepath.Join(here, "job.json"))
-		require.NoError(t, err)
-		require.Equal(t, "ours", string(ours), "the client's own records have one writer")
+	here(t, checkGather)
+}
 
-		cut, err := os.ReadFile(filepath.Join(here, "run-0/output/long.log"))
-		require.NoError(t, err)
-		require.True(t, strings.HasPrefix(string(cut), "first\n"))
-		require.True(t, strings.HasSuffix(string(cut), "last\n"))
-		require.Contains(t, string(cut), "7000 of 11000 bytes left out")
-		require.Contains(t, string(cut), dir+"/run-0/output/long.log")
-		require.Equal(t, int64(11000), got["run-0/output/long.log"].Size)
-		require.Equal(t, int64(4000), got["run-0/output/long.log"].Kept)
+func TestSSHGather(t *testing.T) {
+	t.Parallel()
+	overSSH(t, checkGather)
+}
 
-		var stored Bundle
-		require.NoError(t, rundir.ReadJSON(filepath.Join(here, BundleFile), &stored))
-		require.Equal(t, b, stored)
-		// Again: the same.
-		again, err := Gather(context.Background(), h, dir, here, Rules{Exclude: []string{"**/core.*"}, MaxFile: 4000})
-		require.NoError(t, err)
-		require.Equal(t, b, again)
+func checkGather(t *testing.T, h host.Host, dir string) {
+	t.Helper()
+	long := strings.Repeat("first\n", 1000) + strings.Repeat("last\n", 1000)
+	tree(t, h, dir, map[string]string{
+		"agent.json": `{"schema":1}`, "run-0/roles/GEN_0/output.log": "hello\n", "run-0/roles/GEN_0/results.0.xml": "<testsuites/>",
+		"run-0/output/long.log": long, "run-0/output/core.123": "huge", "job.json": "the far copy", "empty": "",
 	})
+	here := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(here, "job.json"), []byte("ours"), 0o600))
+	b, err := Gather(context.Background(), h, dir, here, Rules{Exclude: []string{"**/core.*"}, MaxFile: 4000})
+	require.NoError(t, err)
+	got := files(b)
+	require.Len(t, got, 6)
+	require.NotEmpty(t, got["agent.json"].SHA256)
+	require.Equal(t, "left out by the collect rules", got["run-0/output/core.123"].Why)
+	require.NoFileExists(t, filepath.Join(here, "run-0/output/core.123"))
+	ours, err := os.ReadFile(filepath.Join(here, "job.json"))
+	require.NoError(t, err)
+	require.Equal(t, "ours", string(ours), "the client's own records have one writer")
+
+	cut, err := os.ReadFile(filepath.Join(here, "run-0/output/long.log"))
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(string(cut), "first\n"))
+	require.True(t, strings.HasSuffix(string(cut), "last\n"))
+	require.Contains(t, string(cut), "7000 of 11000 bytes left out")
+	require.Contains(t, string(cut), dir+"/run-0/output/long.log")
+	require.Equal(t, int64(11000), got["run-0/output/long.log"].Size)
+	require.Equal(t, int64(4000), got["run-0/output/long.log"].Kept)
+
+	var stored Bundle
+	require.NoError(t, rundir.ReadJSON(filepath.Join(here, BundleFile), &stored))
+	require.Equal(t, b, stored)
+	// Again: the same.
+	again, err := Gather(context.Background(), h, dir, here, Rules{Exclude: []string{"**/core.*"}, MaxFile: 4000})
+	require.NoError(t, err)
+	require.Equal(t, b, again)
 }
 
 func TestGatherTotalCutsTheLeastUseful(t *testing.T) {
@@ -116,29 +124,37 @@ func TestGatherTotalCutsTheLeastUseful(t *testing.T) {
 // A job that leaves more files than are wanted must not cost its records.
 func TestGatherTooManyFiles(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, h host.Host, dir string) {
-		many := map[string]string{"agent.json": "{}", "slurm.out": "s", "run-0/roles/GEN_0/results.0.xml": "<x/>", "run-0/roles/GEN_0/output.log": "l", "a\nb": "odd"}
-		for i := range 50 {
-			many[fmt.Sprintf("run-0/output/f%02d", i)] = "x"
-		}
-		tree(t, h, dir, many)
-		here := t.TempDir()
-		b, err := Gather(context.Background(), h, dir, here, Rules{MaxFiles: 8})
-		require.ErrorIs(t, err, ErrIncomplete)
-		require.ErrorContains(t, err, "47 files are over max_files of 8")
-		require.Equal(t, 47, b.Over)
-		got := files(b)
-		for _, p := range []string{"agent.json", "slurm.out", "run-0/roles/GEN_0/results.0.xml", "run-0/roles/GEN_0/output.log", "run-0/output/f02"} {
-			require.NotEmpty(t, got[p].SHA256, p)
-			require.FileExists(t, filepath.Join(here, p))
-		}
-		require.Contains(t, got["a\nb"].Why, "line break")
-		require.FileExists(t, filepath.Join(here, BundleFile))
-		// What nobody wants does not count.
-		b, err = Gather(context.Background(), h, dir, t.TempDir(), Rules{MaxFiles: 5, Exclude: []string{"run-0/output/**"}})
-		require.NoError(t, err)
-		require.Equal(t, 50, b.Over)
-	})
+	here(t, checkGatherTooManyFiles)
+}
+
+func TestSSHGatherTooManyFiles(t *testing.T) {
+	t.Parallel()
+	overSSH(t, checkGatherTooManyFiles)
+}
+
+func checkGatherTooManyFiles(t *testing.T, h host.Host, dir string) {
+	t.Helper()
+	many := map[string]string{"agent.json": "{}", "slurm.out": "s", "run-0/roles/GEN_0/results.0.xml": "<x/>", "run-0/roles/GEN_0/output.log": "l", "a\nb": "odd"}
+	for i := range 50 {
+		many[fmt.Sprintf("run-0/output/f%02d", i)] = "x"
+	}
+	tree(t, h, dir, many)
+	here := t.TempDir()
+	b, err := Gather(context.Background(), h, dir, here, Rules{MaxFiles: 8})
+	require.ErrorIs(t, err, ErrIncomplete)
+	require.ErrorContains(t, err, "47 files are over max_files of 8")
+	require.Equal(t, 47, b.Over)
+	got := files(b)
+	for _, p := range []string{"agent.json", "slurm.out", "run-0/roles/GEN_0/results.0.xml", "run-0/roles/GEN_0/output.log", "run-0/output/f02"} {
+		require.NotEmpty(t, got[p].SHA256, p)
+		require.FileExists(t, filepath.Join(here, p))
+	}
+	require.Contains(t, got["a\nb"].Why, "line break")
+	require.FileExists(t, filepath.Join(here, BundleFile))
+	// What nobody wants does not count.
+	b, err = Gather(context.Background(), h, dir, t.TempDir(), Rules{MaxFiles: 5, Exclude: []string{"run-0/output/**"}})
+	require.NoError(t, err)
+	require.Equal(t, 50, b.Over)
 }
 
 // full is a host that lists no more than so many files.
@@ -173,25 +189,33 @@ func (h haunted) List(ctx context.Context, dir string, limit int) ([]host.FileIn
 // One file that cannot be read must not cost the others.
 func TestGatherWithoutWhatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, h host.Host, dir string) {
-		tree(t, h, dir, map[string]string{"agent.json": "{}", "run-0/roles/GEN_0/results.0.xml": "<x/>"})
-		here := t.TempDir()
-		b, err := Gather(context.Background(), haunted{h}, dir, here, Rules{MaxFile: 1000})
-		require.ErrorIs(t, err, ErrIncomplete)
-		require.ErrorContains(t, err, "2 cannot be read there, the first is ghost")
-		got := files(b)
-		for _, p := range []string{"agent.json", "run-0/roles/GEN_0/results.0.xml"} {
-			require.NotEmpty(t, got[p].SHA256, p)
-			require.FileExists(t, filepath.Join(here, p))
-		}
-		for _, p := range []string{"ghost", "run-0/output/long ghost"} {
-			require.Equal(t, "could not be read there", got[p].Why, p)
-			require.Zero(t, got[p].Kept, p)
-			require.NoFileExists(t, filepath.Join(here, p))
-		}
-		require.EqualValues(t, 6, b.Bytes)
-		require.FileExists(t, filepath.Join(here, BundleFile))
-	})
+	here(t, checkGatherWithoutWhatCannotBeRead)
+}
+
+func TestSSHGatherWithoutWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	overSSH(t, checkGatherWithoutWhatCannotBeRead)
+}
+
+func checkGatherWithoutWhatCannotBeRead(t *testing.T, h host.Host, dir string) {
+	t.Helper()
+	tree(t, h, dir, map[string]string{"agent.json": "{}", "run-0/roles/GEN_0/results.0.xml": "<x/>"})
+	here := t.TempDir()
+	b, err := Gather(context.Background(), haunted{h}, dir, here, Rules{MaxFile: 1000})
+	require.ErrorIs(t, err, ErrIncomplete)
+	require.ErrorContains(t, err, "2 cannot be read there, the first is ghost")
+	got := files(b)
+	for _, p := range []string{"agent.json", "run-0/roles/GEN_0/results.0.xml"} {
+		require.NotEmpty(t, got[p].SHA256, p)
+		require.FileExists(t, filepath.Join(here, p))
+	}
+	for _, p := range []string{"ghost", "run-0/output/long ghost"} {
+		require.Equal(t, "could not be read there", got[p].Why, p)
+		require.Zero(t, got[p].Kept, p)
+		require.NoFileExists(t, filepath.Join(here, p))
+	}
+	require.EqualValues(t, 6, b.Bytes)
+	require.FileExists(t, filepath.Join(here, BundleFile))
 }
 
 func TestGatherAFileThatGrows(t *testing.T) {

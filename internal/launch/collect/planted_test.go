@@ -86,50 +86,58 @@ func plantedAttempts() (out []planted) {
 // them is asked for.
 func TestPlantedNodesAreNotCollected(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, h host.Host, dir string) {
-		ctx := context.Background()
-		argv := []string{"sh", "-c", planter, "sh", dir}
-		from, seen := map[string]int64{}, map[string]bool{}
-		var read []string
-		all := plantedAttempts()
-		for _, a := range all {
-			argv = append(argv, a.attempt, a.kind, a.at)
-			there := plantedIn(dir, a.attempt)
-			from[there.AgentFile()], from[there.SlurmOut()], from[there.Run(0).RoleLog("X")] = 0, 0, 0
-			read = append(read, there.AgentFile(), there.Run(0).RecordFile(), there.Run(0).RoleLog("X"))
+	here(t, checkPlantedNodesAreNotCollected)
+}
+
+func TestSSHPlantedNodesAreNotCollected(t *testing.T) {
+	t.Parallel()
+	overSSH(t, checkPlantedNodesAreNotCollected)
+}
+
+func checkPlantedNodesAreNotCollected(t *testing.T, h host.Host, dir string) {
+	t.Helper()
+	ctx := context.Background()
+	argv := []string{"sh", "-c", planter, "sh", dir}
+	from, seen := map[string]int64{}, map[string]bool{}
+	var read []string
+	all := plantedAttempts()
+	for _, a := range all {
+		argv = append(argv, a.attempt, a.kind, a.at)
+		there := plantedIn(dir, a.attempt)
+		from[there.AgentFile()], from[there.SlurmOut()], from[there.Run(0).RoleLog("X")] = 0, 0, 0
+		read = append(read, there.AgentFile(), there.Run(0).RecordFile(), there.Run(0).RoleLog("X"))
+	}
+	done(t, h, argv...)
+	for _, a := range all {
+		if seen[a.attempt] {
+			continue
 		}
-		done(t, h, argv...)
-		for _, a := range all {
-			if seen[a.attempt] {
-				continue
-			}
-			seen[a.attempt] = true
-			what, there, here := a.kind+" at "+a.at, plantedIn(dir, a.attempt), plantedIn(t.TempDir(), a.attempt)
-			_, err := Gather(ctx, h, string(there), string(here), Rules{MaxFile: 4000})
-			if a.at == "." && a.kind != "directory" {
-				require.ErrorContains(t, err, string(there), what)
-			}
-			if strings.HasPrefix(a.kind, "link to a") && a.at == "." {
-				require.ErrorContains(t, err, "is a symbolic link", what)
-			}
-			switch a.at { // as a paired session asks for one run, and a crowded attempt for the roles of one
-			case "run-0":
-				_, err = Gather(ctx, h, string(there.Run(0)), string(here.Run(0)), Rules{})
-				require.Equal(t, a.kind == "directory", err == nil, what)
-			case "run-0/roles":
-				_, err = Gather(ctx, h, string(there.Run(0))+"/roles", string(here)+"/roles", Rules{})
-				require.Equal(t, a.kind == "directory", err == nil, what)
-			}
-			require.NotContains(t, textBelow(t, filepath.Dir(string(here))), plant.Canary, what)
+		seen[a.attempt] = true
+		what, there, here := a.kind+" at "+a.at, plantedIn(dir, a.attempt), plantedIn(t.TempDir(), a.attempt)
+		_, err := Gather(ctx, h, string(there), string(here), Rules{MaxFile: 4000})
+		if a.at == "." && a.kind != "directory" {
+			require.ErrorContains(t, err, string(there), what)
 		}
-		parts, err := h.ReadAt(ctx, 4000, from)
-		require.NoError(t, err)
-		whole, _ := h.Read(ctx, 4000, read...)
-		require.NotContains(t, fmt.Sprintf("%s %s", parts, whole), plant.Canary)
-		// A thing at one place hides none of the others.
-		require.Equal(t, "good\n", string(whole[plantedIn(dir, "dir-1-4").AgentFile()]))
-		done(t, h, "sh", "-c", `cd "$1" && find outside | xargs ls -ldi --time-style=full-iso | diff before - >&2`, "sh", dir)
-	})
+		if strings.HasPrefix(a.kind, "link to a") && a.at == "." {
+			require.ErrorContains(t, err, "is a symbolic link", what)
+		}
+		switch a.at { // as a paired session asks for one run, and a crowded attempt for the roles of one
+		case "run-0":
+			_, err = Gather(ctx, h, string(there.Run(0)), string(here.Run(0)), Rules{})
+			require.Equal(t, a.kind == "directory", err == nil, what)
+		case "run-0/roles":
+			_, err = Gather(ctx, h, string(there.Run(0))+"/roles", string(here)+"/roles", Rules{})
+			require.Equal(t, a.kind == "directory", err == nil, what)
+		}
+		require.NotContains(t, textBelow(t, filepath.Dir(string(here))), plant.Canary, what)
+	}
+	parts, err := h.ReadAt(ctx, 4000, from)
+	require.NoError(t, err)
+	whole, _ := h.Read(ctx, 4000, read...)
+	require.NotContains(t, fmt.Sprintf("%s %s", parts, whole), plant.Canary)
+	// A thing at one place hides none of the others.
+	require.Equal(t, "good\n", string(whole[plantedIn(dir, "dir-1-4").AgentFile()]))
+	done(t, h, "sh", "-c", `cd "$1" && find outside | xargs ls -ldi --time-style=full-iso | diff before - >&2`, "sh", dir)
 }
 
 func plantedIn(dir, attempt string) rundir.AttemptDir {

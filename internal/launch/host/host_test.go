@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,18 +18,17 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// both runs a test here and over ssh to a machine with another file system.
-func both(t *testing.T, f func(t *testing.T, h Host, dir string)) {
+// here runs a check on this machine.
+func here(t *testing.T, check func(t *testing.T, h Host, dir string)) {
 	t.Helper()
-	t.Run("here", func(t *testing.T) {
-		t.Parallel()
-		f(t, NewHere(os.Environ()), filepath.Join(t.TempDir(), "far"))
-	})
-	t.Run("ssh", func(t *testing.T) {
-		t.Parallel()
-		h, _ := login(t, sshtest.Options{Apart: true, Chatter: "Welcome to the login node! Scheduled maintenance on Friday."})
-		f(t, h, "/tmp/far")
-	})
+	check(t, NewHere(os.Environ()), filepath.Join(t.TempDir(), "far"))
+}
+
+// overSSH runs a check on a machine with another file system.
+func overSSH(t *testing.T, check func(t *testing.T, h Host, dir string)) {
+	t.Helper()
+	h, _ := login(t, sshtest.Options{Apart: true, Chatter: "Welcome to the login node! Scheduled maintenance on Friday."})
+	check(t, h, "/tmp/far")
 }
 
 func login(t *testing.T, o sshtest.Options) (*SSH, *sshtest.Server) {
@@ -47,198 +47,229 @@ func login(t *testing.T, o sshtest.Options) (*SSH, *sshtest.Server) {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, h Host, _ string) {
-		ctx := context.Background()
-		nasty := []string{"a b", "$HOME", "`id`", "it's", `"q"`, "new\nline", "-n", "", "*", `\`, "ünï", "!x", "~", "a;b&c|d>e", "\x01\x7f"}
-		res, err := h.Run(ctx, Cmd{Argv: append([]string{"printf", "%s\x1f"}, nasty...)})
-		require.NoError(t, err)
-		require.Equal(t, strings.Join(nasty, "\x1f")+"\x1f", string(res.Stdout))
-
-		res, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", "echo out; echo err >&2; exit 3"}})
-		require.NoError(t, err)
-		require.Equal(t, 3, res.Exit)
-		require.Equal(t, "out\n", string(res.Stdout))
-		require.Contains(t, string(res.Stderr), "err")
-
-		res, err = h.Run(ctx, Cmd{Argv: []string{"cat"}, Stdin: strings.NewReader(strings.Repeat("data\x00\n", 100000))})
-		require.NoError(t, err)
-		require.Equal(t, strings.Repeat("data\x00\n", 100000), string(res.Stdout))
-
-		res, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", `printf %s "$V"; pwd; cat /proc/$$/cmdline | tr '\0' ' '`}, Dir: "/usr", Env: []string{"V=sec'ret $x\n"}})
-		require.NoError(t, err)
-		require.True(t, strings.HasPrefix(string(res.Stdout), "sec'ret $x\n/usr\n"), "%q", res.Stdout)
-
-		_, err = h.Run(ctx, Cmd{Argv: []string{"no-such-program"}})
-		require.ErrorIs(t, err, ErrNotStarted)
-
-		_, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", "echo started; exec sleep 60"}, Timeout: time.Second})
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-
-		_, err = h.Run(ctx, Cmd{Argv: []string{"head", "-c", "300000", "/dev/zero"}, MaxOutput: 1000})
-		require.Error(t, err, "output over the bound is no answer")
-
-		short, cancel := context.WithCancelCause(ctx)
-		stop := errors.New("stop")
-		time.AfterFunc(300*time.Millisecond, func() { cancel(stop) })
-		begun := time.Now()
-		_, err = h.Run(short, Cmd{Argv: []string{"sleep", "600"}, Timeout: 10 * time.Minute})
-		require.Error(t, err)
-		require.Less(t, time.Since(begun), 5*time.Minute)
-	})
+	here(t, checkRun)
 }
+
+func TestSSHRun(t *testing.T) {
+	t.Parallel()
+	overSSH(t, checkRun)
+}
+
+func checkRun(t *testing.T, h Host, _ string) {
+	t.Helper()
+	ctx := context.Background()
+	nasty := []string{"a b", "$HOME", "`id`", "it's", `"q"`, "new\nline", "-n", "", "*", `\`, "ünï", "!x", "~", "a;b&c|d>e", "\x01\x7f"}
+	res, err := h.Run(ctx, Cmd{Argv: append([]string{"printf", "%s\x1f"}, nasty...)})
+	require.NoError(t, err)
+	require.Equal(t, strings.Join(nasty, "\x1f")+"\x1f", string(res.Stdout))
+
+	res, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", "echo out; echo err >&2; exit 3"}})
+	require.NoError(t, err)
+	require.Equal(t, 3, res.Exit)
+	require.Equal(t, "out\n", string(res.Stdout))
+	require.Contains(t, string(res.Stderr), "err")
+
+	res, err = h.Run(ctx, Cmd{Argv: []string{"cat"}, Stdin: strings.NewReader(strings.Repeat("data\x00\n", 100000))})
+	require.NoError(t, err)
+	require.Equal(t, strings.Repeat("data\x00\n", 100000), string(res.Stdout))
+
+	res, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", `printf %s "$V"; pwd; cat /proc/$$/cmdline | tr '\0' ' '`}, Dir: "/usr", Env: []string{"V=sec'ret $x\n"}})
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(string(res.Stdout), "sec'ret $x\n/usr\n"), "%q", res.Stdout)
+
+	_, err = h.Run(ctx, Cmd{Argv: []string{"no-such-program"}})
+	require.ErrorIs(t, err, ErrNotStarted)
+
+	_, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", "echo started; exec sleep 60"}, Timeout: time.Second})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	_, err = h.Run(ctx, Cmd{Argv: []string{"head", "-c", "300000", "/dev/zero"}, MaxOutput: 1000})
+	require.Error(t, err, "output over the bound is no answer")
+
+	short, cancel := context.WithCancelCause(ctx)
+	stop := errors.New("stop")
+	time.AfterFunc(300*time.Millisecond, func() { cancel(stop) })
+	begun := time.Now()
+	_, err = h.Run(short, Cmd{Argv: []string{"sleep", "600"}, Timeout: 10 * time.Minute})
+	require.Error(t, err)
+	require.Less(t, time.Since(begun), 5*time.Minute)
+}
+
+// scrubbing is an environment of which a part is for no program on the host.
+var scrubbing = []string{"SLURM_CONF=/c", "SLURM_JOB_ID=7", "SBATCH_X=1", "KEEP=me", "SLURMX=2"}
 
 func TestScrubbedVariables(t *testing.T) {
 	t.Parallel()
-	env := []string{"SLURM_CONF=/c", "SLURM_JOB_ID=7", "SBATCH_X=1", "KEEP=me", "SLURMX=2"}
-	check := func(t *testing.T, h Host) {
-		t.Helper()
-		res, err := h.Run(context.Background(), Cmd{Argv: []string{"env"}, Unset: []string{"SLURM_*", "SBATCH_*", "GONE"}, Keep: []string{"SLURM_CONF"}, Env: []string{"NEW=x"}})
-		require.NoError(t, err)
-		out := "\n" + string(res.Stdout)
-		for _, want := range []string{"\nSLURM_CONF=/c\n", "\nKEEP=me\n", "\nNEW=x\n", "\nSLURMX=2\n"} {
-			require.Contains(t, out, want)
-		}
-		require.NotContains(t, out, "SLURM_JOB_ID")
-		require.NotContains(t, out, "SBATCH_X")
+	checkScrubbed(t, NewHere(append(slices.Clone(scrubbing), "PATH="+os.Getenv("PATH"))))
+}
+
+func TestSSHScrubbedVariables(t *testing.T) {
+	t.Parallel()
+	h, _ := login(t, sshtest.Options{Env: scrubbing})
+	checkScrubbed(t, h)
+}
+
+func checkScrubbed(t *testing.T, h Host) {
+	t.Helper()
+	res, err := h.Run(context.Background(), Cmd{Argv: []string{"env"}, Unset: []string{"SLURM_*", "SBATCH_*", "GONE"}, Keep: []string{"SLURM_CONF"}, Env: []string{"NEW=x"}})
+	require.NoError(t, err)
+	out := "\n" + string(res.Stdout)
+	for _, want := range []string{"\nSLURM_CONF=/c\n", "\nKEEP=me\n", "\nNEW=x\n", "\nSLURMX=2\n"} {
+		require.Contains(t, out, want)
 	}
-	check(t, NewHere(append(env, "PATH="+os.Getenv("PATH"))))
-	h, _ := login(t, sshtest.Options{Env: env})
-	check(t, h)
+	require.NotContains(t, out, "SLURM_JOB_ID")
+	require.NotContains(t, out, "SBATCH_X")
 }
 
 func TestFiles(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, h Host, dir string) {
-		ctx := context.Background()
-		local := t.TempDir()
-		files := map[string]string{
-			"job.sh": "#!/bin/sh\necho hi\n", "roles/GEN_0/role.sh": "x", "empty": "", "we ird 'na\"me$x": "y",
-			"big": strings.Repeat("0123456789abcdef", 1<<16),
-		}
-		var paths []string
-		for p, text := range files {
-			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(local, p)), 0o700))
-			require.NoError(t, rundir.WriteFile(filepath.Join(local, p), []byte(text), rundir.ExecMode))
-			paths = append(paths, p)
-		}
-		require.NoError(t, h.Push(ctx, local, dir, paths))
-		if h.Name() != "here" {
-			require.NoFileExists(t, filepath.Join(dir, "job.sh"), "the file systems must differ")
-		}
-		res, err := h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%a", dir, dir + "/job.sh"}})
-		require.NoError(t, err)
-		require.Equal(t, "700\n700\n", string(res.Stdout))
+	here(t, checkFiles)
+}
 
-		listed, err := h.List(ctx, dir, 100)
+func TestSSHFiles(t *testing.T) {
+	t.Parallel()
+	overSSH(t, checkFiles)
+}
+
+func checkFiles(t *testing.T, h Host, dir string) {
+	t.Helper()
+	ctx := context.Background()
+	local := t.TempDir()
+	files := map[string]string{
+		"job.sh": "#!/bin/sh\necho hi\n", "roles/GEN_0/role.sh": "x", "empty": "", "we ird 'na\"me$x": "y",
+		"big": strings.Repeat("0123456789abcdef", 1<<16),
+	}
+	var paths []string
+	for p, text := range files {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(local, p)), 0o700))
+		require.NoError(t, rundir.WriteFile(filepath.Join(local, p), []byte(text), rundir.ExecMode))
+		paths = append(paths, p)
+	}
+	require.NoError(t, h.Push(ctx, local, dir, paths))
+	if h.Name() != "here" {
+		require.NoFileExists(t, filepath.Join(dir, "job.sh"), "the file systems must differ")
+	}
+	res, err := h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%a", dir, dir + "/job.sh"}})
+	require.NoError(t, err)
+	require.Equal(t, "700\n700\n", string(res.Stdout))
+
+	listed, err := h.List(ctx, dir, 100)
+	require.NoError(t, err)
+	require.Len(t, listed, len(files))
+	for _, f := range listed {
+		require.Equal(t, int64(len(files[f.Path])), f.Size, f.Path)
+		require.WithinDuration(t, time.Now(), f.MTime, 10*time.Minute)
+	}
+	few, err := h.List(ctx, dir, 3)
+	require.ErrorIs(t, err, ErrPartial)
+	require.Len(t, few, 3)
+	for _, f := range few {
+		require.NotContains(t, f.Path, "/", "what lies directly there comes first")
+	}
+	_, err = h.List(ctx, dir+"/nowhere", 3)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, ErrPartial)
+
+	_, err = h.Run(ctx, Cmd{Argv: []string{"ln", dir + "/big", dir + "/big.too"}})
+	require.NoError(t, err)
+	files["big.too"], paths = files["big"], append(paths, "big.too")
+	back := t.TempDir()
+	require.NoError(t, h.Pull(ctx, dir, back, paths))
+	for p, text := range files {
+		data, err := os.ReadFile(filepath.Join(back, p))
 		require.NoError(t, err)
-		require.Len(t, listed, len(files))
-		for _, f := range listed {
-			require.Equal(t, int64(len(files[f.Path])), f.Size, f.Path)
-			require.WithinDuration(t, time.Now(), f.MTime, 10*time.Minute)
-		}
-		few, err := h.List(ctx, dir, 3)
-		require.ErrorIs(t, err, ErrPartial)
-		require.Len(t, few, 3)
-		for _, f := range few {
-			require.NotContains(t, f.Path, "/", "what lies directly there comes first")
-		}
-		_, err = h.List(ctx, dir+"/nowhere", 3)
+		require.Equal(t, text, string(data), p)
+	}
+	// What cannot be read keeps nothing else back.
+	ghost := t.TempDir()
+	require.ErrorIs(t, h.Pull(ctx, dir, ghost, []string{"not there", "job.sh", "big"}), ErrUnread)
+	require.FileExists(t, filepath.Join(ghost, "job.sh"))
+	require.FileExists(t, filepath.Join(ghost, "big"))
+
+	got, err := h.Read(ctx, 100, dir+"/job.sh", dir+"/nowhere", dir+"/empty", dir+"/we ird 'na\"me$x")
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{dir + "/job.sh": []byte(files["job.sh"]), dir + "/empty": {}, dir + "/we ird 'na\"me$x": []byte("y")}, got)
+	got, err = h.Read(ctx, 100, dir+"/job.sh", dir+"/big")
+	require.Error(t, err)
+	require.Contains(t, got, dir+"/job.sh", "one record that cannot be read hides no other")
+	if h.Name() == "here" {
+		got, err = h.Read(ctx, 100, dir+"/big", dir+"/job.sh")
 		require.Error(t, err)
-		require.NotErrorIs(t, err, ErrPartial)
+		require.Contains(t, got, dir+"/job.sh")
+	}
+	got, err = h.Read(ctx, 100, dir+"/nowhere")
+	require.NoError(t, err)
+	require.Empty(t, got)
 
-		_, err = h.Run(ctx, Cmd{Argv: []string{"ln", dir + "/big", dir + "/big.too"}})
-		require.NoError(t, err)
-		files["big.too"], paths = files["big"], append(paths, "big.too")
-		back := t.TempDir()
-		require.NoError(t, h.Pull(ctx, dir, back, paths))
-		for p, text := range files {
-			data, err := os.ReadFile(filepath.Join(back, p))
-			require.NoError(t, err)
-			require.Equal(t, text, string(data), p)
-		}
-		// What cannot be read keeps nothing else back.
-		ghost := t.TempDir()
-		require.ErrorIs(t, h.Pull(ctx, dir, ghost, []string{"not there", "job.sh", "big"}), ErrUnread)
-		require.FileExists(t, filepath.Join(ghost, "job.sh"))
-		require.FileExists(t, filepath.Join(ghost, "big"))
+	parts, err := h.ReadAt(ctx, 10, map[string]int64{dir + "/big": 16, dir + "/job.sh": 10, dir + "/empty": 0, dir + "/nowhere": 5, dir + "/roles/GEN_0/role.sh": 99})
+	require.NoError(t, err)
+	require.Equal(t, "0123456789", string(parts[dir+"/big"]))
+	require.Equal(t, "echo hi\n", string(parts[dir+"/job.sh"]))
+	require.Empty(t, parts[dir+"/empty"])
+	require.Empty(t, parts[dir+"/roles/GEN_0/role.sh"])
+	require.NotContains(t, parts, dir+"/nowhere")
 
-		got, err := h.Read(ctx, 100, dir+"/job.sh", dir+"/nowhere", dir+"/empty", dir+"/we ird 'na\"me$x")
-		require.NoError(t, err)
-		require.Equal(t, map[string][]byte{dir + "/job.sh": []byte(files["job.sh"]), dir + "/empty": {}, dir + "/we ird 'na\"me$x": []byte("y")}, got)
-		got, err = h.Read(ctx, 100, dir+"/job.sh", dir+"/big")
-		require.Error(t, err)
-		require.Contains(t, got, dir+"/job.sh", "one record that cannot be read hides no other")
-		if h.Name() == "here" {
-			got, err = h.Read(ctx, 100, dir+"/big", dir+"/job.sh")
-			require.Error(t, err)
-			require.Contains(t, got, dir+"/job.sh")
-		}
-		got, err = h.Read(ctx, 100, dir+"/nowhere")
-		require.NoError(t, err)
-		require.Empty(t, got)
+	sums, err := h.Checksum(ctx, dir+"/empty", dir+"/nowhere")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{dir + "/empty": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}, sums)
 
-		parts, err := h.ReadAt(ctx, 10, map[string]int64{dir + "/big": 16, dir + "/job.sh": 10, dir + "/empty": 0, dir + "/nowhere": 5, dir + "/roles/GEN_0/role.sh": 99})
-		require.NoError(t, err)
-		require.Equal(t, "0123456789", string(parts[dir+"/big"]))
-		require.Equal(t, "echo hi\n", string(parts[dir+"/job.sh"]))
-		require.Empty(t, parts[dir+"/empty"])
-		require.Empty(t, parts[dir+"/roles/GEN_0/role.sh"])
-		require.NotContains(t, parts, dir+"/nowhere")
-
-		sums, err := h.Checksum(ctx, dir+"/empty", dir+"/nowhere")
-		require.NoError(t, err)
-		require.Equal(t, map[string]string{dir + "/empty": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}, sums)
-
-		require.Error(t, h.Push(ctx, local, dir, []string{"../escape"}))
-	})
+	require.Error(t, h.Push(ctx, local, dir, []string{"../escape"}))
 }
 
 func TestInstallBinary(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, h Host, dir string) {
-		ctx := context.Background()
-		bin := filepath.Join(t.TempDir(), "ci-disagg")
-		require.NoError(t, rundir.WriteFile(bin, []byte("#!/bin/sh\necho one\n"), rundir.ExecMode))
-		first, err := InstallBinary(ctx, h, bin, dir+"/bin")
-		require.NoError(t, err)
-		before, err := h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%i %Y", first}})
-		require.NoError(t, err)
-		again, err := InstallBinary(ctx, h, bin, dir+"/bin")
-		require.NoError(t, err)
-		require.Equal(t, first, again)
-		after, err := h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%i %Y", first}})
-		require.NoError(t, err)
-		require.Equal(t, string(before.Stdout), string(after.Stdout), "copied once")
-		res, err := h.Run(ctx, Cmd{Argv: []string{first}})
-		require.NoError(t, err)
-		require.Equal(t, "one\n", string(res.Stdout))
-		require.NoError(t, rundir.WriteFile(bin, []byte("#!/bin/sh\necho two\n"), rundir.ExecMode))
-		second, err := InstallBinary(ctx, h, bin, dir+"/bin")
-		require.NoError(t, err)
-		require.NotEqual(t, first, second)
-		// One that was spoiled there is replaced.
-		_, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", `echo spoiled > "$1"`, "sh", second}})
-		require.NoError(t, err)
-		_, err = InstallBinary(ctx, h, bin, dir+"/bin")
-		require.NoError(t, err)
-		res, err = h.Run(ctx, Cmd{Argv: []string{second}})
-		require.NoError(t, err)
-		require.Equal(t, "two\n", string(res.Stdout))
-		files, err := h.List(ctx, dir+"/bin", 10)
-		require.NoError(t, err)
-		require.Len(t, files, 2, "no temporary file is left")
-		for range 2 {
-			mine, err := LinkBinary(ctx, h, second, dir+"/runs/my run/bin")
-			require.NoError(t, err)
-			require.Equal(t, dir+"/runs/my run/bin/"+filepath.Base(second), mine)
-			res, err = h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%h", mine}})
-			require.NoError(t, err)
-			require.Equal(t, "2\n", string(res.Stdout))
-		}
-	})
+	here(t, checkInstallBinary)
 }
 
-func TestConnectionIsSharedAndSurvivesADrop(t *testing.T) {
+func TestSSHInstallBinary(t *testing.T) {
+	t.Parallel()
+	overSSH(t, checkInstallBinary)
+}
+
+func checkInstallBinary(t *testing.T, h Host, dir string) {
+	t.Helper()
+	ctx := context.Background()
+	bin := filepath.Join(t.TempDir(), "ci-disagg")
+	require.NoError(t, rundir.WriteFile(bin, []byte("#!/bin/sh\necho one\n"), rundir.ExecMode))
+	first, err := InstallBinary(ctx, h, bin, dir+"/bin")
+	require.NoError(t, err)
+	before, err := h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%i %Y", first}})
+	require.NoError(t, err)
+	again, err := InstallBinary(ctx, h, bin, dir+"/bin")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	after, err := h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%i %Y", first}})
+	require.NoError(t, err)
+	require.Equal(t, string(before.Stdout), string(after.Stdout), "copied once")
+	res, err := h.Run(ctx, Cmd{Argv: []string{first}})
+	require.NoError(t, err)
+	require.Equal(t, "one\n", string(res.Stdout))
+	require.NoError(t, rundir.WriteFile(bin, []byte("#!/bin/sh\necho two\n"), rundir.ExecMode))
+	second, err := InstallBinary(ctx, h, bin, dir+"/bin")
+	require.NoError(t, err)
+	require.NotEqual(t, first, second)
+	// One that was spoiled there is replaced.
+	_, err = h.Run(ctx, Cmd{Argv: []string{"sh", "-c", `echo spoiled > "$1"`, "sh", second}})
+	require.NoError(t, err)
+	_, err = InstallBinary(ctx, h, bin, dir+"/bin")
+	require.NoError(t, err)
+	res, err = h.Run(ctx, Cmd{Argv: []string{second}})
+	require.NoError(t, err)
+	require.Equal(t, "two\n", string(res.Stdout))
+	files, err := h.List(ctx, dir+"/bin", 10)
+	require.NoError(t, err)
+	require.Len(t, files, 2, "no temporary file is left")
+	for range 2 {
+		mine, err := LinkBinary(ctx, h, second, dir+"/runs/my run/bin")
+		require.NoError(t, err)
+		require.Equal(t, dir+"/runs/my run/bin/"+filepath.Base(second), mine)
+		res, err = h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%h", mine}})
+		require.NoError(t, err)
+		require.Equal(t, "2\n", string(res.Stdout))
+	}
+}
+
+func TestSSHConnectionIsSharedAndSurvivesADrop(t *testing.T) {
 	t.Parallel()
 	h, s := login(t, sshtest.Options{Apart: true})
 	ctx := context.Background()
