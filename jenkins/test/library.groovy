@@ -2,6 +2,7 @@
  * Runs the library, with the real binary on the local backend under every sh step, to each of its endings. Usage:
  *   groovy -cp jenkins/test jenkins/test/library.groovy REPOSITORY BINARY SCRATCH [NAME...]
  */
+import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import harness.Glob
 import harness.Pipeline
@@ -231,6 +232,7 @@ class LibraryTest {
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
             expect(p, 'ABORTED', BEFORE + AFTER + ['publishChecks CANCELED'])
             assert new JsonSlurper().parse(new File(p.workspace, 'ci-disagg-report/result.json')).result == 'interrupted'
+            assert p.currentBuild.description.startsWith('ci-disagg: interrupted: ') // there is a report, if no exit code
             File control = new File("${p.workspace.path}@tmp/ci-disagg@tmp").listFiles().find { f -> new File(f, 'script.sh').exists() && new File(f, 'script.sh').text.contains(' run ') }
             assert new File(control, 'result').text.trim() == '143'
             eventually('every process of the run to end') { left(p).isEmpty() }
@@ -455,6 +457,26 @@ class LibraryTest {
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', binary: './other'"))
             expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
             assert p.cause.message == 'ciDisagg: exit 5, but the report says 0'
+        }
+        scenarios['words of an ending'] = { String name ->
+            [[0, 'passed', 'passed', false], [0, 'not judged yet', 'not judged yet', false], [0, 'skipped', 'skipped', false], [0, null, 'passed', false],
+             [1, 'TEST FAILED', 'a test failed', false], [2, 'NOT RUN', 'usage, config or plan is wrong', false],
+             [3, 'INFRASTRUCTURE', 'infrastructure, not your change', true], [3, 'NOT FINISHED', 'not finished', false],
+             [3, null, 'infrastructure, not your change', true], [4, 'REGRESSION', 'performance regression', false],
+             [5, 'NO VERDICT', 'no verdict', false], [6, null, 'another driver took over', false], [129, 'INTERRUPTED', 'interrupted', false],
+             [130, 'INTERRUPTED', 'interrupted', false], [131, 'INTERRUPTED', 'interrupted', false], [143, 'INTERRUPTED', 'interrupted', false],
+             [77, null, 'unexpected exit code 77', false]].each { int code, String word, String says, boolean infra ->
+                Pipeline p = start(name)
+                File other = new File(p.workspace, 'other')
+                String result = JsonOutput.toJson([exit_code: code, headline: 'so it went'] + (word ? [word: word] : [:]))
+                other.text = '#!/bin/sh\ncase $1 in version) echo ci-disagg v0.1.9 linux/amd64 go1.26; exit ;; esac\n' +
+                        "mkdir -p ci-disagg-report; echo '${result}' >ci-disagg-report/result.json; exit ${code}\n"
+                other.executable = true
+                p.globals.got = [:]
+                p.build(jenkinsfile("got.map = ciDisagg(config: 'ci/ci-disagg.yaml', binary: './other', propagate: false)"))
+                assert p.currentBuild.description == "ci-disagg: ${says}: so it went"
+                assert p.globals.got.map.exitCode == code && p.globals.got.map.infra == infra
+            }
         }
         scenarios['exit 0 without a report'] = { String name ->
             Pipeline p = start(name)

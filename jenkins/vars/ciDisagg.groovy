@@ -260,7 +260,7 @@ private void ifInstalled(String step, Closure body) {
 private Map conclude(Map job) {
     String result = resultOf(job)
     String text = "ciDisagg: ${verdictLine(job)}"
-    Map out = [exitCode: job.code, result: result, infra: job.code == 3 || job.code < 0, headline: job.report.headline ?: '',
+    Map out = [exitCode: job.code, result: result, infra: infrastructure(job), headline: job.report.headline ?: '',
                comment: job.comment, runId: job.report.runId ?: job.runId, runDir: job.report.runDir ?: '', reportDir: job.reportDir]
     String usual = resultTable(job.mode)[job.code]
     if (usual != null && result != usual && !contradicted(job)) {
@@ -288,7 +288,7 @@ private static Map resultTable(String mode) {
         0: 'SUCCESS',
         1: 'FAILURE',  // a test failed
         2: 'FAILURE',  // usage, config or plan is wrong
-        3: 'FAILURE',  // infrastructure
+        3: 'FAILURE',  // infrastructure, or not finished
         4: mode == 'pr' ? 'FAILURE' : 'UNSTABLE', // performance regression
         5: 'UNSTABLE', // no verdict
         6: 'ABORTED', // another driver has the run, and says what becomes of it
@@ -321,17 +321,25 @@ private static String resultOf(Map job) {
     return own ?: resultTable(job.mode)[job.code] ?: 'FAILURE'
 }
 
+/** Whether the infrastructure is to blame. Exit 3 is also the end of a run of which something is still to come. */
+@NonCPS
+private static boolean infrastructure(Map job) {
+    return job.code < 0 || job.code == 3 && job.report.word != 'NOT FINISHED'
+}
+
 /** One line for people. */
 @NonCPS
 private static String verdictLine(Map job) {
+    if (job.code == null) {
+        return job.report.word == 'INTERRUPTED' ? "interrupted: ${job.report.headline}" : 'ended before there was an exit code'
+    }
     Map words = [
-        0: 'passed', 1: 'a test failed', 2: 'usage, config or plan is wrong', 3: 'infrastructure, not your change',
+        0: job.report.word ?: 'passed', // not one that nobody judged
+        1: 'a test failed', 2: 'usage, config or plan is wrong',
+        3: infrastructure(job) ? 'infrastructure, not your change' : 'not finished',
         4: 'performance regression', 5: 'no verdict', 6: 'another driver took over',
         129: 'interrupted', 130: 'interrupted', 131: 'interrupted', 143: 'interrupted',
     ]
-    if (job.code == null) {
-        return 'ended before there was an exit code'
-    }
     if (job.code < 0) {
         return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); next: ci-disagg resume --run-id ${job.runId}"
     }
@@ -465,7 +473,7 @@ private static String argumentsJson(Map job) {
 private static Map parseResult(String text) {
     Map read = new JsonSlurper().parseText(text)
     return [exitCode: read.get('exit_code'), headline: read.get('headline'), runId: read.get('run_id'), runDir: read.get('run_dir'),
-            junit: read.get('junit'), summary: read.get('summary'), index: read.get('index')]
+            word: read.get('word'), junit: read.get('junit'), summary: read.get('summary'), index: read.get('index')]
 }
 
 /** The release in what the binary says about its version, 0.1.0 or v0.1.0; empty when it was built from a commit in between. */

@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/label"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -44,8 +45,9 @@ type Result struct {
 	RunID    string `json:"run_id"`
 	RunDir   string `json:"run_dir"`
 	ExitCode int    `json:"exit_code"`
-	Result   string `json:"result"`   // as in verdict.json; "error" when there is no report
-	Headline string `json:"headline"` // one sentence: what happened
+	Result   string `json:"result"`         // as in verdict.json; "error" when there is no report
+	Word     string `json:"word,omitempty"` // likewise, in the console's word
+	Headline string `json:"headline"`       // one sentence: what happened
 	JUnit    string `json:"junit"`
 	Summary  string `json:"summary"`
 	Index    string `json:"index"`
@@ -122,7 +124,8 @@ func Copy(dir string, from rundir.Dir, d report.Report, m *mask.Masker) error {
 		left -= n
 	}
 	return rundir.WriteJSON(filepath.Join(dir, ResultFile), Result{
-		Schema: ResultSchema, Tool: d.Tool, RunID: d.RunID, RunDir: string(from), ExitCode: d.ExitCode, Result: d.Result, Headline: d.Headline,
+		Schema: ResultSchema, Tool: d.Tool, RunID: d.RunID, RunDir: string(from), ExitCode: d.ExitCode, Result: d.Result,
+		Word: label.Run(d.Decision, d.Counts), Headline: d.Headline,
 		JUnit: "report/" + rundir.ReportJUnit, Summary: "report/" + rundir.ReportSummary, Index: "report/" + rundir.ReportIndex,
 	})
 }

@@ -68,8 +68,8 @@ func TestCopyReport(t *testing.T) {
 	var res Result
 	require.NoError(t, rundir.ReadJSON(to+"/result.json", &res))
 	require.Equal(t, Result{
-		Schema: 1, Tool: "v1", RunID: "id", RunDir: string(from), ExitCode: 4, Result: "regression", Headline: "so it went",
-		JUnit: "report/junit.xml", Summary: "report/summary.md", Index: "report/index.html",
+		Schema: 1, Tool: "v1", RunID: "id", RunDir: string(from), ExitCode: 4, Result: "regression", Word: "REGRESSION",
+		Headline: "so it went", JUnit: "report/junit.xml", Summary: "report/summary.md", Index: "report/index.html",
 	}, res)
 	entries, err := os.ReadDir(filepath.Dir(to))
 	require.NoError(t, err)
