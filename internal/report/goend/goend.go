@@ -17,42 +17,39 @@ type Package struct {
 	Why  string
 }
 
-// Lost are the packages that have begun, and not ended, and those that failed with nothing to show for it. In text one
-// package comes after the other, and tests tell that it has begun.
-func Lost(text []byte, isJSON bool) (out []Package) {
-	type state struct{ open, red bool }
-	packages := map[string]state{}
+// Lost are the packages that have begun, and not ended, and those that failed with nothing to show for it: of the red
+// ones something is. In text one package comes after the other, and tests tell that it has begun.
+func Lost(text []byte, isJSON bool, red map[string]bool) (out []Package) {
+	open := map[string]bool{}
 	cut := func(name string) {
 		out = append(out, Package{name, "results-truncated", "the output ends before this package does"})
 	}
 	for line := range bytes.Lines(text) {
 		e := readEvent(line, isJSON)
-		now := packages[e.Package]
 		switch ends := e.Test == "" && slices.Contains([]string{"pass", "fail", "skip"}, e.Action); {
 		case ends:
-			if e.Action == "fail" && !now.red {
+			if e.Action == "fail" && !red[e.Package] {
 				out = append(out, Package{e.Package, "declared", "the package failed, and its output does not say why"})
 			}
-			now = state{}
+			open[e.Package] = false
 		case e.Action == "start":
-			if now.open {
+			if open[e.Package] {
 				cut(e.Package)
 			}
-			now = state{open: true}
-		default:
-			now = state{now.open || e.Test != "", now.red || e.Action == "fail" || strings.HasPrefix(e.Output, "FAIL\t"+e.Package)}
+			open[e.Package] = true
+		case e.Test != "":
+			open[e.Package] = true
 		}
-		packages[e.Package] = now
 	}
-	for _, name := range slices.Sorted(maps.Keys(packages)) {
-		if packages[name].open {
+	for _, name := range slices.Sorted(maps.Keys(open)) {
+		if open[name] {
 			cut(name)
 		}
 	}
 	return out
 }
 
-type event struct{ Action, Package, Test, Output string }
+type event struct{ Action, Package, Test string }
 
 // inText is what begins a test or says how one ended, and else what ends the output of a package or of its program.
 var inText = regexp.MustCompile(`^(?:(=== RUN |--- (?:PASS|FAIL|SKIP): )|(?:PASS|FAIL)\r?\n?$|(?:ok  |FAIL)\t)`)

@@ -101,10 +101,13 @@ func TestGoCutOff(t *testing.T) {
 		startQ  = `{"Action":"start","Package":"q"}` + "\n"
 		skipQ   = `{"Action":"output","Package":"q","Output":"?   \tq\t[no test files]\n"}` + "\n" + `{"Action":"skip","Package":"q"}` + "\n"
 		failedP = `{"Action":"fail","Package":"p"}` + "\n"
-		saysP   = `{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}` + "\n"
-		buildQ  = `{"ImportPath":"q","Action":"build-output","Output":"# q\n"}` + "\n" + `{"ImportPath":"q","Action":"build-fail"}` + "\n"
-		badQ    = `{"Action":"output","Package":"q","Output":"FAIL\tq [build failed]\n"}` + "\n" + `{"Action":"fail","Package":"q","FailedBuild":"q"}` + "\n"
-		ran     = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n"
+		lostB   = `{"Action":"run","Package":"p","Test":"TestB"}` + "\n" + `{"Action":"fail","Package":"p","Test":"TestB"}` + "\n" // its lines are lost
+		redB    = `{"Action":"output","Package":"p","Test":"TestB","Output":"=== RUN   TestB\n"}` + "\n" +
+			`{"Action":"output","Package":"p","Test":"TestB","Output":"--- FAIL: TestB (0.00s)\n"}` + "\n"
+		saysP  = `{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}` + "\n"
+		buildQ = `{"ImportPath":"q","Action":"build-output","Output":"# q\n"}` + "\n" + `{"ImportPath":"q","Action":"build-fail"}` + "\n"
+		badQ   = `{"Action":"output","Package":"q","Output":"FAIL\tq [build failed]\n"}` + "\n" + `{"Action":"fail","Package":"q","FailedBuild":"q"}` + "\n"
+		ran    = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n"
 	)
 	for in, want := range map[string]int{
 		start + testA + good:                        0,
@@ -117,12 +120,18 @@ func TestGoCutOff(t *testing.T) {
 		testA:                                       1,
 		start + testA + failedP:                     1,
 		start + testA + saysP + failedP:             1, // by go-junit-report
-		testA + good + buildQ + startQ + badQ:       1,
-		ran:                                         1,
-		ran + "PASS\nok  \tp\t0.1s\n" + ran:         1,
-		ran + "PASS\n":                              0, // of a single program
-		ran + "PASS\r\n":                            0,
-		ran + "PASS":                                0,
+		start + testA + lostB + failedP:             1,
+		start + testA + redB + failedP:              2, // whose TestB is, no line says
+		start + testA + redB + lostB + failedP:      2,
+		start + testA + redB + saysP + failedP:      1,
+		start + testA + lostB + saysP + failedP:     1,
+		start + startQ + redB + saysP + failedP + `{"Action":"fail","Package":"q"}`: 2,
+		testA + good + buildQ + startQ + badQ:                                       1,
+		ran:                                                                         1,
+		ran + "PASS\nok  \tp\t0.1s\n" + ran:                                         1,
+		ran + "PASS\n":                                                              0, // of a single program
+		ran + "PASS\r\n":                                                            0,
+		ran + "PASS":                                                                0,
 		ran + "PASS\nok  \tp\t(cached)\n?   \tq\t[no test files]\n":                 0,
 		ran + "PASS\ncoverage: 1.0% of statements\nbyeok  \tp\t0.1s\n":              0,
 		ran + "no line end" + "ok: PASSED\n":                                        1,

@@ -11,9 +11,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/goend"
 )
 
-// convertGo has go-junit-report read the output of 'go test' and write it. A test that has begun and not ended, and a
-// package that does not build, are red there; whether a package has ended it does not ask. What XML forbids is left to
-// the reader of what is written.
+// convertGo has go-junit-report read the output of 'go test' and write it. It reads lines, and asks neither whether a
+// package has ended nor what an event says without one. What XML forbids is left to the reader of what is written.
 func convertGo(f Format, text []byte, w io.Writer) error {
 	untimed := gotest.TimestampFunc(func() time.Time { return time.Time{} }) // the time of reading says nothing
 	parse := gotest.NewParser(untimed).Parse
@@ -25,10 +24,13 @@ func convertGo(f Format, text []byte, w io.Writer) error {
 		return err
 	}
 	suites := jr.CreateFromReport(report, "")
-	for _, p := range goend.Lost(text, f == GoJSON) {
+	red := map[string]bool{}
+	for _, s := range suites.Suites {
+		red[s.Name] = red[s.Name] || s.Failures+s.Errors > 0
+	}
+	for _, p := range goend.Lost(text, f == GoJSON, red) {
 		s := jr.Testsuite{Name: p.Name, ID: len(suites.Suites)}
-		why := &jr.Result{Type: "ci-disagg." + p.Kind, Message: p.Why}
-		s.AddTestcase(jr.Testcase{Classname: p.Name, Name: "(package)", Error: why})
+		s.AddTestcase(jr.Testcase{Classname: p.Name, Name: "(package)", Error: &jr.Result{Type: "ci-disagg." + p.Kind, Message: p.Why}})
 		suites.AddSuite(s)
 	}
 	return suites.WriteXML(w)
