@@ -458,11 +458,14 @@ func (c *analysis) nobody() Finding {
 	return Finding{}
 }
 
-// alsoNotSetUp reports whether a role gave up before its command ran, as another one did that nobody had stopped. One
-// that we stop while it is being set up says the same.
+// alsoNotSetUp reports whether a role gave up before its command ran, by itself, or as another one did that nobody had
+// stopped. One that we stop while it is being set up says the same.
 func alsoNotSetUp(e Event, ends map[string]Event, lines map[string][]Line) bool {
 	if !notSetUp(e, lines[e.Role]) {
 		return false
+	}
+	if !e.ByUs {
+		return true
 	}
 	for _, o := range ends {
 		if o.Role != e.Role && !o.ByUs && notSetUp(o, lines[o.Role]) {

@@ -369,4 +369,12 @@ func TestSeveralAreNotSetUp(t *testing.T) {
 	const torn = "ci-disagg: workload.setup: exit 143 of: pip install"
 	f = blame.Judge(newBench(t).end("BENCHMARK", 3.3, 1).stopped("GEN_0", 3.4, 78).line("BENCHMARK", "KeyError: 'x'").line("GEN_0", torn).ev)
 	require.Equal(t, "BENCHMARK", f.Root, "who was being set up when we ended it")
+
+	// Who was not stopped and gave up before its command ran failed by itself: no peer's end is the reason.
+	for _, own := range []struct{ role, line string }{{"BENCHMARK", text}, {"CTX_0", "ci-disagg: workload.setup: curl: (7) Failed to connect to pypi.org port 443"}} {
+		f = blame.Judge(newBench(t).end("GEN_0", 3.3, 1).end(own.role, 3.5, 78).line("GEN_0", "KeyError: 'x'").line(own.role, own.line).ev)
+		require.Equal(t, "GEN_0", f.Root)
+		require.Equal(t, []string{own.role}, f.MoreRoots)
+		require.NotContains(t, f.Collateral, own.role)
+	}
 }

@@ -18,7 +18,7 @@ type aside struct {
 	begun  bool   // such a traceback, or its exception alone, may come
 	mark   string // what stands before it: a rank's mark
 	within bool   // its exception is still to come
-	first  bool   // the line before began it
+	room   int    // lines left in which it may follow what announced it: loggers and bars write in between
 	linked bool   // another one follows, which was raised while this one was handled
 	kept   []Kept // what its lines would say if nothing else did
 }
@@ -36,11 +36,11 @@ var logLevel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 // has takes the next line and reports whether it belongs to such a traceback.
 func (a *aside) has(line string) bool {
 	if mark, ok := beginsAside(line); ok {
-		*a = aside{begun: true, mark: mark, first: true, kept: a.kept}
+		*a = aside{begun: true, mark: mark, room: between, kept: a.kept}
 		return true
 	}
-	first := a.first
-	a.first = false
+	room, first := a.room, a.room > 0
+	a.room = 0
 	if !a.begun {
 		return pendingTask(line)
 	}
@@ -48,15 +48,18 @@ func (a *aside) has(line string) bool {
 	switch {
 	case !own && a.within: // of another process, in between
 		return false
+	case strings.TrimSpace(text) == "" && (a.within || first), (a.within || first) && logLevel().MatchString(text): // likewise
+		a.room = max(0, room-1)
+		return false
 	case strings.HasPrefix(text, "Traceback (most recent call last):") && !a.within && (first || a.linked):
 		a.within, a.linked = true, false
 	case a.within && strings.HasPrefix(text, " "):
-	case (a.within || first) && exceptionLine().MatchString(text) && !logLevel().MatchString(text):
+	case (a.within || first) && exceptionLine().MatchString(text):
 		a.within = false
 	case pendingTask(text):
 	case !a.within && strings.Contains(text, "above exception"):
 		a.linked = true
-	case !a.within && strings.TrimSpace(text) == "":
+	case strings.TrimSpace(text) == "":
 	default:
 		a.begun, a.within = false, false
 	}

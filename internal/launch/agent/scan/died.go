@@ -16,7 +16,7 @@ const (
 // other, and those of the tests that pytest tells of.
 type died struct {
 	last        []Kept // of the last traceback
-	before      []Kept // of the one before it, unless it names the infrastructure: that was survived
+	before      []Kept // of the one before it
 	sinceBefore int    // since, as it was then
 	tests       []Kept
 	since       int  // the line at which the first of those tracebacks begins that directly follow each other
@@ -32,7 +32,7 @@ func (d *died) raised(at Kept, line string, look *Patterns) {
 		d.linked = true
 	case strings.Contains(line, "Traceback (most recent call last):") && !blame.Quoted(line):
 		if d.within = traceDepth; !d.linked {
-			d.before, d.last, d.sinceBefore = look.notInfra(d.last), nil, d.since
+			d.before, d.last, d.sinceBefore = d.last, nil, d.since
 		}
 		if d.end == 0 || at.Number-d.end > between {
 			d.since = at.Number
@@ -40,7 +40,7 @@ func (d *died) raised(at Kept, line string, look *Patterns) {
 		d.linked = false
 	case d.within > 0:
 		switch d.within--; {
-		case look.after.MatchString(line) && len(d.last) == 0 && len(d.before) > 0:
+		case len(d.last) == 0 && len(look.endedBefore(line, d.before)) > 0:
 			d.last, d.since, d.within = d.before, d.sinceBefore, 0
 		case look.raises(line):
 			d.last, d.within, d.end = keep(d.last, at), 0, at.Number
