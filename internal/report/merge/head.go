@@ -26,9 +26,8 @@ func recounted(name string) bool {
 // maxSuiteAttrs bounds the attributes of a suite; further ones are properties.
 const maxSuiteAttrs = 100
 
-// add takes over what a suite of a file says, and the suites around it. Where two
-// suites disagree about an attribute, all values are kept as properties. It reports
-// false of a timestamp that is none.
+// add takes over what a suite of a file says, and the suites around it. Where two suites disagree about an attribute,
+// all values are kept as properties. It reports false of a timestamp that is none.
 func (s *head) add(from *junit.Suite) bool {
 	s.properties.add(from.Attr("hostname"), from.Properties)
 	for _, a := range from.Attrs {
@@ -94,9 +93,8 @@ func sum(a, b string) string {
 	return strconv.FormatInt(x+y, 10)
 }
 
-// properties are those of a suite, each once, in the order in which they came, and of
-// which hosts they were said. There may be very many: of each little is kept that the
-// collector has to look at.
+// properties are those of a suite, each once, in the order in which they came, and of which hosts they were said. There
+// may be very many: of each little is kept that the collector has to look at.
 type properties struct {
 	list  []junit.Property
 	first []int32           // index into hosts, of each
@@ -168,9 +166,8 @@ type times struct {
 	unknown     bool          // a part that took time does not say when
 }
 
-// add takes over the times of a suite of a file: from its timestamp as long as it
-// says, or its cases took; without one the larger of both counts. It reports false
-// of a timestamp that is none.
+// add takes over the times of a suite of a file: from its timestamp as long as it says, or its cases took; without one
+// the larger of both counts. It reports false of a timestamp that is none.
 func (t *times) add(s *junit.Suite) bool {
 	declared := junit.ParseTime(s.Attr("time"))
 	stamp := s.Attr("timestamp")

@@ -75,8 +75,7 @@ func (p suitePath) long() string {
 	return b.String() + p.own().name
 }
 
-// suiteAt is the suite of the report at a path: one per name, package and suites
-// around it.
+// suiteAt is the suite of the report at a path: one per name, package and suites around it.
 func (m *merger) suiteAt(at suitePath) *suite {
 	got := m.byPath[at.key()]
 	if got == nil {
@@ -87,9 +86,8 @@ func (m *merger) suiteAt(at suitePath) *suite {
 	return got
 }
 
-// name gives the suites their final names: their own where that is unique, else
-// with the names of the suites around them, and with a number where these are
-// the same, too.
+// name gives the suites their final names: their own where that is unique, else with the names of the suites around
+// them, and with a number where these are the same, too.
 func (m *merger) name() {
 	seen := make(map[level]int)
 	for _, s := range m.suites {

@@ -101,8 +101,7 @@ func (m *merger) value(e *entry) (*junit.Case, error) {
 	return junit.ReadCase(b)
 }
 
-// output is what the suites say that a suite was made of, as one text each:
-// readers take only the first.
+// output is what the suites say that a suite was made of, as one text each: readers take only the first.
 func (m *merger) output(s *suite) (out, errs []string, err error) {
 	for i := range s.texts {
 		c, err := m.value(&s.texts[i])
@@ -116,9 +115,8 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 	return fold.OneText(out), fold.OneText(errs), nil
 }
 
-// warnRepeated warns of cases of one class and name, in whatever suites they are:
-// Jenkins numbers them in the order of their occurrence, so that they swap
-// histories when one is gone.
+// warnRepeated warns of cases of one class and name, in whatever suites they are: Jenkins numbers them in the order of
+// their occurrence, so that they swap histories when one is gone.
 func (m *merger) warnRepeated() error {
 	again := repeated(m.suites)
 	for _, s := range m.suites {
