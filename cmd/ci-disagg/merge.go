@@ -24,7 +24,7 @@ type mergeOptions struct {
 	RoleFrom   string
 	Roles      []string
 	NoFold     bool
-	FoldReruns bool
+	FoldReruns string
 	NoCaps     bool
 	Audit      bool
 	Flaky      string
@@ -42,7 +42,8 @@ func (o *mergeOptions) AddFlags(c *cobra.Command) {
 	f.StringVar(&o.RoleFrom, "role-from", "", "glob in which {role} stands for the role that a file is of: roles/{role}/results.*.xml")
 	f.StringSliceVar(&o.Roles, "roles", nil, "with --role-from: roles that must have left a file")
 	f.BoolVar(&o.NoFold, "no-fold", false, "keep cases of one name apart")
-	f.BoolVar(&o.FoldReruns, "fold-reruns-between-files", false, "cases of one name in several files are attempts in order of time, and the last counts")
+	f.StringVar(&o.FoldReruns, "fold-reruns-between-files", "", "cases of one name in several files are attempts, and the last counts, in order of time; with =named as the files are named. Where the times do not tell which came last, the worst counts")
+	f.Lookup("fold-reruns-between-files").NoOptDefVal = mergeinputs.RerunsByTime
 	f.BoolVar(&o.NoCaps, "no-caps", false, "cut no text")
 	f.BoolVar(&o.Audit, "audit", false, "have an independent reader compare the finished report with what was decided")
 	f.StringVar(&o.Flaky, "flaky", "pass", "how a test counts that passed only when repeated: pass, fail or skip")
@@ -67,7 +68,8 @@ to the last complete test case and appear as a red case of their own, and so do
 files and suites that declare failures, or tests, and show none. Suites of one
 name become one; of several cases of one name the worst counts. Only within one
 suite of pytest, and only where the suite's own count says so, they are attempts
-of one test, and the last counts.
+of one test, and the last counts; in several files only with
+--fold-reruns-between-files, and only where it is known which was last.
 
 With --role-from the files belong to roles of a run, and suites of different
 roles are kept apart. The report of the last time, found in a directory or by a
@@ -141,7 +143,7 @@ func (o *mergeOptions) merge(h host, in merge.Input) (sum merge.Result, err erro
 	debug.SetGCPercent(seldom)
 	debug.SetMemoryLimit(much)
 	mo := merge.Options{
-		NoFold: o.NoFold, FoldReruns: o.FoldReruns, NoCaps: o.NoCaps, Audit: o.Audit,
+		NoFold: o.NoFold, FoldReruns: o.FoldReruns != "", AsNamed: o.FoldReruns == mergeinputs.RerunsAsNamed, NoCaps: o.NoCaps, Audit: o.Audit,
 		Flaky: merge.Policy(o.Flaky), Empty: merge.Policy(o.Empty), Mode: to.Mode, Dir: to.Beside(),
 	}
 	for _, l := range o.Labels {
@@ -172,9 +174,7 @@ func (o *mergeOptions) check(args []string) error {
 			errs = append(errs, fmt.Errorf("merge: --label=%s: use KEY=VALUE", l))
 		}
 	}
-	if o.NoFold && o.FoldReruns {
-		errs = append(errs, errors.New("merge: --no-fold does not go with --fold-reruns-between-files"))
-	}
+	errs = append(errs, mergeinputs.CheckReruns(o.FoldReruns, o.NoFold, args)...)
 	if o.RoleFrom == "" && len(o.Roles) > 0 {
 		errs = append(errs, errors.New("merge: --roles needs --role-from"))
 	}

@@ -2,11 +2,11 @@ package merge
 
 import (
 	"iter"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
+	"github.com/ci-disagg/ci-disagg/internal/report/reruns"
 )
 
 // entry says where a case stands, and just enough to order, fold and count it.
@@ -47,7 +47,7 @@ type part struct {
 	down    bool // some are errors in a teardown
 	pytest  bool
 	reading fold.Reading
-	start   time.Time
+	place   reruns.Place
 }
 
 // entries gives those of an open part.

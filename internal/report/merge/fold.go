@@ -3,10 +3,10 @@ package merge
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/reruns"
 )
 
 // repeated gives the keys that occur more than once among all cases.
@@ -104,10 +104,9 @@ func (m *merger) foldOne(cluster []*entry) error {
 
 // grouped is the case that the entries of a cluster come to.
 func (m *merger) grouped(cluster []*entry) (*junit.Case, error) {
-	start := func(e *entry) time.Time { return m.parts[e.part].start }
-	if m.o.FoldReruns && !slices.ContainsFunc(cluster, func(e *entry) bool { return start(e).IsZero() }) {
-		cluster = slices.Clone(cluster) // a time that is not known is neither before nor after another
-		slices.SortStableFunc(cluster, func(a, b *entry) int { return start(a).Compare(start(b)) })
+	unknown := ""
+	if m.o.FoldReruns {
+		cluster, unknown = reruns.Sort(cluster, func(e *entry) reruns.Place { return m.parts[e.part].place }, m.o.AsNamed)
 	}
 	var all []fold.Run
 	var files []*junit.Case
@@ -130,10 +129,16 @@ func (m *merger) grouped(cluster []*entry) (*junit.Case, error) {
 			files = append(files, fold.Worst(runs))
 		}
 	}
-	if m.o.FoldReruns {
+	if m.o.FoldReruns && unknown == "" {
 		return fold.Attempts(files, m.o.Flaky), nil
 	}
-	return fold.Worst(all), nil
+	worst := fold.Worst(all)
+	if unknown != "" && slices.ContainsFunc(all, func(r fold.Run) bool { return r.Case.Status() != worst.Status() }) {
+		note := "which result came last is not known, so the worst counts: " + unknown
+		m.warn("%s", note)
+		worst.SystemOut = append([]string{"ci-disagg: " + note}, worst.SystemOut...)
+	}
+	return worst, nil
 }
 
 // results are what the cases of one test in one suite element of a file count as.

@@ -42,6 +42,7 @@ type Options struct {
 	NoCaps     bool             // cut nothing
 	NoFold     bool             // keep cases of one name apart
 	FoldReruns bool             // cases of one name in several files are attempts, in order of time
+	AsNamed    bool             // with FoldReruns: in the order of Input.Files, whatever times they have
 	Flaky      Policy           // of a case that passed only when repeated; default Pass
 	Empty      Policy           // of a file without any case; default Fail
 	Labels     []junit.Property // of every suite, and part of its name
@@ -115,7 +116,7 @@ func newMerger(in Input, o Options) (*merger, error) {
 	in.Name = cmp.Or(in.Name, "merged")
 	in.Files = slices.Clone(in.Files)
 	for i := range in.Files {
-		in.Files[i].Shown = cmp.Or(in.Files[i].Shown, in.Files[i].Path)
+		in.Files[i].Shown, in.Files[i].Nth = cmp.Or(in.Files[i].Shown, in.Files[i].Path), i+1
 	}
 	slices.SortStableFunc(in.Files, func(x, y File) int { return fold.Natural(x.Shown, y.Shown) })
 	in.Files = slices.CompactFunc(in.Files, func(x, y File) bool { return x.Path == y.Path && x.Content == nil && y.Content == nil })

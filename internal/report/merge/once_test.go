@@ -157,24 +157,37 @@ func TestFoldReruns(t *testing.T) {
 	require.Equal(t, junit.Counts{Tests: 1, Failures: 1}, sum.Counts, "never by itself")
 }
 
-// TestFoldRerunsUntimed: a file whose time nobody can read is neither before nor after another.
+// TestFoldRerunsUntimed: where nobody can tell which file came last, the worst result counts, and the case says why.
 func TestFoldRerunsUntimed(t *testing.T) {
 	t.Parallel()
-	const pass, fail, skip = "", `<failure message="x"/>`, `<skipped message="gpu gone"/>`
+	const pass, fail, skip, noon = "", `<failure message="x"/>`, `<skipped message="gpu gone"/>`, `timestamp="2026-01-01T12:00:00"|`
+	green, red, skipped := junit.Counts{Tests: 1}, junit.Counts{Tests: 1, Failures: 1}, junit.Counts{Tests: 1, Skipped: 1}
 	for name, tt := range map[string]struct {
-		flaky  Policy
-		bodies []string // of the test in 1.xml, 2.xml, …: with a time, or "attributes|body"
+		o      Options
+		bodies []string // of the test in 1.xml, 2.xml, …: "attributes|body"
 		counts junit.Counts
+		why    string
 	}{
-		"the last has no time":            {"", []string{`timestamp="2026-01-01T10:00:00"|` + pass, "|" + fail}, junit.Counts{Tests: 1, Failures: 1}},
-		"the last has one that is none":   {"", []string{`timestamp="2026-01-01T10:00:00"|` + pass, `timestamp="yesterday"|` + fail}, junit.Counts{Tests: 1, Failures: 1}},
-		"the first has none":              {"", []string{"|" + fail, `timestamp="2026-01-01T10:00:00"|` + pass}, junit.Counts{Tests: 1}},
-		"failed, then skipped":            {"", []string{"|" + fail, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
-		"failed, then skipped twice":      {"", []string{"|" + fail, "|" + skip, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
-		"failed, passed, then skipped":    {"", []string{"|" + fail, "|" + pass, "|" + skip}, junit.Counts{Tests: 1, Skipped: 1}},
-		"skipped, then failed":            {"", []string{"|" + skip, "|" + fail}, junit.Counts{Tests: 1, Failures: 1}},
-		"not passed where flaky is red":   {fold.Fail, []string{"|" + fail, "|" + pass, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
-		"skipped, where flaky is skipped": {fold.Skip, []string{"|" + fail, "|" + skip}, junit.Counts{Tests: 1, Failures: 1}},
+		"the last has no time":            {Options{}, []string{noon + pass, "|" + fail}, red, "2.xml has no timestamp that can be read"},
+		"the last has one that is none":   {Options{}, []string{noon + pass, `timestamp="yesterday"|` + fail}, red, "2.xml has no timestamp that can be read"},
+		"the first has none":              {Options{}, []string{"|" + fail, noon + pass}, red, "1.xml has no timestamp that can be read"},
+		"none has one":                    {Options{}, []string{"|" + fail, "|" + pass}, red, "1.xml has no timestamp that can be read"},
+		"the same time":                   {Options{}, []string{noon + fail, noon + pass}, red, "1.xml and 2.xml have the same timestamp"},
+		"the same time in other words":    {Options{}, []string{`timestamp="2026-01-01T11:00:00Z"|` + fail, `timestamp="2026-01-01T12:00:00+01:00"|` + pass}, red, "the same timestamp"},
+		"two of three at the same time":   {Options{}, []string{noon + fail, noon + pass, `timestamp="2026-01-01T13:00:00"|` + pass}, red, "1.xml and 2.xml have the same timestamp"},
+		"one time has a zone":             {Options{}, []string{noon + fail, `timestamp="2026-01-01T13:00:00Z"|` + pass}, red, "of the times in 1.xml and 2.xml some have a zone and some have none"},
+		"both times have a zone":          {Options{}, []string{`timestamp="2026-01-01T12:00:00+02:00"|` + fail, `timestamp="2026-01-01T11:00:00Z"|` + pass}, green, ""},
+		"nothing to tell apart":           {Options{}, []string{"|" + pass, "|" + pass}, green, ""},
+		"failed, then skipped":            {Options{}, []string{"|" + fail, "|" + skip}, red, "1.xml has no"},
+		"skipped, then passed":            {Options{}, []string{"|" + skip, "|" + pass}, skipped, "1.xml has no"},
+		"named: failed, then passed":      {Options{AsNamed: true}, []string{"|" + fail, "|" + pass}, green, ""},
+		"named: passed, then failed":      {Options{AsNamed: true}, []string{"|" + pass, "|" + fail}, red, ""},
+		"named: that is what counts":      {Options{AsNamed: true}, []string{`timestamp="2026-01-01T13:00:00"|` + fail, noon + pass}, green, ""},
+		"failed, then skipped twice":      {Options{AsNamed: true}, []string{"|" + fail, "|" + skip, "|" + skip}, red, ""},
+		"failed, passed, then skipped":    {Options{AsNamed: true}, []string{"|" + fail, "|" + pass, "|" + skip}, skipped, ""},
+		"skipped, then failed":            {Options{AsNamed: true}, []string{"|" + skip, "|" + fail}, red, ""},
+		"not passed where flaky is red":   {Options{AsNamed: true, Flaky: fold.Fail}, []string{"|" + fail, "|" + pass, "|" + skip}, red, ""},
+		"skipped, where flaky is skipped": {Options{AsNamed: true, Flaky: fold.Skip}, []string{"|" + fail, "|" + skip}, red, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,14 +198,30 @@ func TestFoldRerunsUntimed(t *testing.T) {
 				doc := fmt.Sprintf(`<testsuite name="s" %s><testcase classname="c" name="t">%s</testcase></testsuite>`, attrs, inner)
 				paths = append(paths, write(t, dir, fmt.Sprintf("%d.xml", i+1), doc))
 			}
-			sum, out := mergeFiles(t, Options{FoldReruns: true, Flaky: tt.flaky}, false, paths...)
+			tt.o.FoldReruns = true
+			sum, out := mergeFiles(t, tt.o, false, paths...)
 			require.Equal(t, tt.counts, sum.Counts)
+			said := strings.Join(append(one(t, out).SystemOut, sum.Warnings...), "\n")
+			if require.Contains(t, said, tt.why); tt.why != "" {
+				require.Equal(t, 2, strings.Count(said, "which result came last is not known, so the worst counts"), "the case says it, and a warning")
+			} else {
+				require.NotContains(t, said, "not known")
+			}
 			if sum.Counts.Passed() == 0 {
 				require.NotContains(t, contents(t, out), "passed on attempt")
 				require.NotContains(t, contents(t, out), `name="flaky"`)
 			}
 		})
 	}
+}
+
+// TestFoldRerunsInOneFile: the attempts of one file stand there in their order, and need no time.
+func TestFoldRerunsInOneFile(t *testing.T) {
+	t.Parallel()
+	const doc = `<testsuite name="pytest" tests="1"><testcase classname="c" name="t"><failure message="x"/></testcase><testcase classname="c" name="t"/></testsuite>`
+	sum, _ := mergeFiles(t, Options{FoldReruns: true}, false, write(t, t.TempDir(), "a.xml", doc))
+	require.Equal(t, junit.Counts{Tests: 1}, sum.Counts)
+	require.Empty(t, sum.Warnings)
 }
 
 // TestUnsure: where a suite's own count does not tell, the worse reading counts.

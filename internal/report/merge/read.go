@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
+	"github.com/ci-disagg/ci-disagg/internal/report/reruns"
 )
 
 // fileRead is the reading of one file.
@@ -157,7 +158,7 @@ func (p *fileRead) end(s *junit.Suite) error {
 	}
 	o := p.part(s)
 	delete(p.open, s)
-	o.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
+	o.place.Start = reruns.MomentOf(s.Attr("timestamp"))
 	if counts, ok := s.Declared("tests"); !ok || !s.Complete || counts < o.cases || o.down {
 		o.reading = fold.ReadingOf(s, o.shown())
 		o.pytest = o.pytest || o.reading == fold.LastCounts
@@ -244,6 +245,7 @@ func (p *fileRead) outer(f *junit.File) {
 // part is a new part of a suite.
 func (m *merger) part(file *File, of *suite) *part {
 	o := &part{index: uint32(len(m.parts)), file: file, suite: of, first: len(of.entries)} //nolint:gosec // an index
+	o.place = reruns.Place{File: file.Nth, Shown: cmp.Or(file.Shown, m.in.Name)}
 	m.parts = append(m.parts, o)
 	return o
 }

@@ -32,6 +32,12 @@ func Find(args []string, cwd, output string, stdin io.Reader) (merge.Input, erro
 	return merge.Input{Files: f.files, Missing: f.missing}, nil
 }
 
+// NamesOne reports whether an argument names one file, which need not be there: no directory and no glob.
+func NamesOne(arg string) bool {
+	info, err := os.Stat(arg)
+	return err == nil && !info.IsDir() || err != nil && !strings.ContainsAny(arg, "*?[{")
+}
+
 // finder collects the files, each once.
 type finder struct {
 	cwd     string
@@ -51,14 +57,15 @@ func newFinder(cwd, output string) *finder {
 
 // find takes up the files that one argument names: a file, a directory or a glob.
 func (f *finder) find(arg string) error {
-	if info, err := os.Stat(arg); err == nil && info.IsDir() {
-		f.dir(arg)
-		return nil
-	} else if err == nil || !strings.ContainsAny(arg, "*?[{") {
-		if err == nil && f.isOldReport(arg) {
+	if NamesOne(arg) {
+		if f.isOldReport(arg) {
 			return fmt.Errorf("%s is the report of the last time, and the one to write: quote the glob, or name another file with -o", arg)
 		}
 		f.add(arg)
+		return nil
+	}
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		f.dir(arg)
 		return nil
 	}
 	paths, err := expand(arg)

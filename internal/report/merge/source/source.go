@@ -21,6 +21,7 @@ type File struct {
 	Path    string    // to open
 	Shown   string    // as people read it; default Path
 	Role    string    // the suites of a role are kept apart from those of others
+	Nth     int       // its number among those named, from 1; a merge gives it
 	Content io.Reader // read instead of Path
 }
 
