@@ -10,8 +10,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/asked"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
@@ -103,13 +104,10 @@ func readRun(dir rundir.Dir) (rundir.Run, error) {
 	return run, exit.ByUser(err)
 }
 
-// sameRun refuses to take up a run that is another one than asked for: of other cases, of another cluster, or of
-// another build under the same id, as $BUILD_TAG of a job that was made anew. All would end with the first one's
-// result. A suite that cannot be planned is refused too; resume goes on without one.
+// sameRun refuses to take up a run that is another one than asked for: see package asked.
 func (o runOptions) sameRun(h host, cfg config, args []string, dir rundir.Dir, run rundir.Run) error {
-	_, want, err := o.planned(h, cfg, args, run.ID)
-	if err != nil {
-		return err
-	}
-	return exit.ByUser(runs.SameRun(dir, run, want))
+	return exit.ByUser(asked.Run{
+		Dir: dir, Config: cfg, Draft: o.draft, Read: h.readFile,
+		Plan: func(c config) (pipeline.Suite, rundir.Run, error) { return o.planned(h, c, args, run.ID) },
+	}.Is(run))
 }

@@ -123,7 +123,8 @@ results into one JUnit report and one verdict, and ends with one exit code:
 ` + exit.Table + `
 
 A run directory that already exists is taken up where its last driver stopped: a
-live job is never submitted a second time.`,
+live job is never submitted a second time. One that was made of something else, or
+of a config that was changed since, is refused.`,
 		Example: `  ci-disagg run --test-list nightly.txt --cluster gb200
   ci-disagg run 'perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-my_config]'
   ci-disagg run --backend local --config demo/ci-disagg.yaml --test-list demo/suite.txt

@@ -1,12 +1,10 @@
 package runs
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -27,11 +25,11 @@ func Adopt(o New) (rundir.Run, []rundir.Plan, error) {
 		if old.ID != o.Run.ID {
 			return old, nil, fmt.Errorf("%s holds run %q, not %q", o.Dir, old.ID, o.Run.ID)
 		}
-		if err := SameRun(o.Dir, old, o.Run); err != nil {
+		if err := SameRun(New{Dir: o.Dir, Run: old, Plans: plans}, o); err != nil {
 			return old, nil, err
 		}
-		if slug := otherPlan(plans, o.Plans); slug != "" {
-			return old, nil, &OtherRunError{Dir: o.Dir, ID: old.ID, What: "has another plan for " + slug + ", made from another config"}
+		if what := firstCase(plans, o.Plans, otherPlan); what != "" {
+			return old, nil, &OtherRunError{Dir: o.Dir, ID: old.ID, What: what}
 		}
 		old.Ended, old.Interrupted = nil, nil
 		return old, plans, nil
@@ -53,20 +51,4 @@ func Adopt(o New) (rundir.Run, []rundir.Plan, error) {
 		}
 	}
 	return o.Run, o.Plans, rundir.WriteJSON(o.Dir.RunFile(), o.Run)
-}
-
-// otherPlan is a case that two drivers of a run have planned differently, "" =
-// there is none: they began at the same moment, and the second has not seen what
-// the first had written.
-func otherPlan(have, want []rundir.Plan) string {
-	text := func(p rundir.Plan) string {
-		data, _ := json.Marshal(p) // it has been in a file
-		return string(data)
-	}
-	for _, p := range have {
-		if i := slices.IndexFunc(want, func(w rundir.Plan) bool { return w.Case.Slug == p.Case.Slug }); i >= 0 && text(want[i]) != text(p) {
-			return p.Case.ID
-		}
-	}
-	return ""
 }

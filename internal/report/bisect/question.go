@@ -57,8 +57,8 @@ func Asks(p rundir.Plan, cluster, makes string, perf any) Question {
 	return q
 }
 
-// differs names the parts in which another question is another, "" = it is the same.
-func (q Question) differs(other Question) string {
+// Differs names the parts in which another question is another, "" = it is the same.
+func (q Question) Differs(other Question) string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		if q[name] != other[name] {

@@ -100,7 +100,7 @@ func load(dir string, r Record) (Record, error) {
 			dir, old.Case, old.Commits[0].ID, old.Commits[len(old.Commits)-1].ID)
 	}
 	// What was measured answers the question that was asked then. As long as there is nothing, the question may be mended.
-	if differs := r.Of.differs(old.Of); differs != "" {
+	if differs := r.Of.Differs(old.Of); differs != "" {
 		if len(old.Trials) > 0 || begun(session(dir, 1, old.Commits[len(old.Commits)-1])) {
 			return r, fmt.Errorf("%s holds a search that measured something else; what differs: %s. To search anew remove it, or give another --dir", dir, differs)
 		}

@@ -1,0 +1,129 @@
+// Package asked tells whether a run that exists is the one that a command line asks for, so that the green of a run is
+// not given out for what was never run.
+//
+// In: the run's directory, the caller's config, and how to plan its suite. Out: an error that says what differs. What
+// the run keeps of its config is planned here and now, as the caller's is: the two differ in nothing then but what
+// was changed, neither in the workspace of another agent nor in the version of ci-disagg. The record, its cases and
+// their configs are compared by package runs.
+package asked
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/report/bisect"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Run is what a command line asks for.
+type Run struct {
+	Dir    rundir.Dir // where a run of that id is
+	Config configfile.Config
+	Draft  string // the team's own launch draft, "" = none
+	Read   configfile.ReadFunc
+	Plan   func(configfile.Config) (pipeline.Suite, rundir.Run, error)
+}
+
+// Is refuses a run that exists and is another one. A suite that cannot be planned is refused, too.
+func (r Run) Is(run rundir.Run) error {
+	s, want, err := r.Plan(r.Config)
+	if err != nil {
+		return err
+	}
+	have := runs.New{Dir: r.Dir, Run: run}
+	have.Plans, _ = runs.Plans(r.Dir, run) // who goes on with it says which cannot be read
+	if err := runs.SameRun(have, runs.New{Dir: r.Dir, Run: want, Plans: s.Plans}); err != nil {
+		return err
+	}
+	what, err := r.otherDraft()
+	if what == "" && err == nil {
+		what, err = r.otherConfig(s)
+	}
+	if what == "" {
+		return err
+	}
+	return &runs.OtherRunError{Dir: r.Dir, ID: run.ID, What: what}
+}
+
+// otherDraft says how the launch draft differs.
+func (r Run) otherDraft() (string, error) {
+	kept, err := configfile.KeptDraft(r.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && r.Draft != "":
+		return "was launched without --draft", nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", err
+	case r.Draft == "":
+		return "was launched by a --draft", nil
+	}
+	text, err := r.Read(r.Draft)
+	if err == nil && string(text) != string(kept) {
+		return fmt.Sprintf("was launched by another --draft than %s is now", r.Draft), nil
+	}
+	return "", err
+}
+
+// otherConfig says in which of the parts that count the config that the run was made from is another one.
+func (r Run) otherConfig(now pipeline.Suite) (string, error) {
+	kept, err := configfile.KeptAt(r.Dir, r.Config)
+	if err != nil {
+		return "", err
+	}
+	key := kept.FirstOther(r.Config)
+	if key == "" {
+		return "", nil
+	}
+	files := fmt.Sprintf("it was made from %s, and %s differs from that at %s",
+		filepath.Join(string(r.Dir), configfile.Copy), cmp.Or(r.Config.Path, "no config"), key)
+	planned := kept
+	planned.Perf.Store = r.Config.Perf.Store // jobs can write what is kept: no password goes where that says
+	s, _, err := r.Plan(planned)
+	if err != nil {
+		return fmt.Sprintf("cannot be planned here any more (%v): %s", err, files), nil
+	}
+	var parts []string
+	if other := differs(asking{s, kept}, asking{now, r.Config}); other != "" {
+		parts = append(parts, other)
+	}
+	if kept.Report.Flaky != r.Config.Report.Flaky {
+		parts = append(parts, "report.flaky")
+	}
+	if len(parts) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("differs in %s: %s", strings.Join(parts, "; "), files), nil
+}
+
+// asking is a suite with the config that it was planned from.
+type asking struct {
+	pipeline.Suite
+	by configfile.Config
+}
+
+func (a asking) question(p rundir.Plan) bisect.Question {
+	return bisect.Asks(p, a.Backend+" "+a.Cluster, a.by.Builds.Make, a.by.Perf)
+}
+
+// differs names the parts in which the first case that differs does, "" = none does.
+func differs(have, want asking) string {
+	for _, p := range want.Plans {
+		i := slices.IndexFunc(have.Plans, func(old rundir.Plan) bool { return old.Case.Slug == p.Case.Slug })
+		if i < 0 {
+			return "its cases"
+		}
+		if parts := want.question(p).Differs(have.question(have.Plans[i])); parts != "" {
+			return parts
+		}
+	}
+	return ""
+}
