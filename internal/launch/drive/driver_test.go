@@ -134,6 +134,32 @@ func TestEachSilentJobIsAskedForInItsTurn(t *testing.T) {
 	})
 }
 
+// How often one is asked for hangs on those that are silent, not on all that wait for a slot.
+func TestASilentJobIsAskedForWhateverWaits(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return 7 * time.Minute }
+		s.run = func(int) time.Duration { return time.Second }
+		s.end = func(int) string { return "NODE_FAIL" }
+		s.hang = func() bool { return true }
+		o := simOptions(t, s, dir, 100)
+		o.MaxJobs = 1
+		ctx, cancel := context.WithCancel(t.Context())
+		begun, ended := time.Now(), time.Duration(0)
+		o.Progress = func(u Update) {
+			if u.Kind == EndedNow && ended == 0 {
+				ended = time.Since(begun)
+				cancel()
+			}
+		}
+		_, _ = Run(ctx, o)
+		require.Positive(t, ended)
+		require.Less(t, ended, 10*time.Minute)
+	})
+}
+
 func TestAHangingQueueIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")

@@ -61,7 +61,7 @@ func (t caseTransition) ask() {
 	case c.last.Waits != "": // for the agent's record, up to an hour
 		wait = 5 * time.Minute
 	case silent: // for all cases together ten a minute at most, and each in its turn
-		if wait = max(time.Minute, time.Duration(len(t.cases))*10*time.Second); t.at.Sub(t.queue.instead) < 6*time.Second {
+		if wait = max(time.Minute, time.Duration(t.silent())*10*time.Second); t.at.Sub(t.queue.instead) < 6*time.Second {
 			return
 		}
 	case c.last.Ask&outcome.AskNodes != 0: // it is over, and its nodes are waited for only for a moment
@@ -77,6 +77,16 @@ func (t caseTransition) ask() {
 		t.queue.instead = t.at
 	}
 	t.doFor(t.i, action{kind: doAsk, ask: c.last.Ask, nodes: c.last.Nodes})
+}
+
+// silent is of how many jobs squeue has said nothing for long.
+func (t *transition) silent() (n int) {
+	for i := range t.cases {
+		if c := &t.cases[i]; c.watched() && outcome.Silent(c.facts) {
+			n++
+		}
+	}
+	return n
 }
 
 // takeAnswers takes what scontrol, sacct and sinfo have said.
@@ -109,8 +119,7 @@ func (t *transition) readAgents() {
 	if len(a.watch) == 0 {
 		return
 	}
-	t.reading = t.at
-	a.kind = doRead
+	a.kind, t.reading = doRead, t.at
 	t.do(a)
 }
 

@@ -55,6 +55,14 @@ func Silent(f Facts) bool {
 	return f.Local == nil && !ended(f) && f.Now.Sub(heard(f)) >= f.Bounds.orDefaults().Lost
 }
 
+// lastWord is when slurmctld or the agent last said anything about the job. Accounting repeats what it was told.
+func lastWord(f Facts) time.Time {
+	if at := heard(f); f.Control.Row == nil || at.After(f.Control.At) {
+		return at
+	}
+	return f.Control.At
+}
+
 // knownEnd is when a job ended of which squeue says nothing: by the cluster's clock, but not before squeue or the agent
 // was last heard of, nor after somebody knew.
 func knownEnd(f Facts, v view) time.Time {
@@ -129,7 +137,7 @@ type Bounds struct {
 	Never time.Duration
 	// Strange is how long a state word that is not known is waited for.
 	Strange time.Duration
-	// Blind is how long neither Slurm nor the agent need to have said anything: longer
+	// Blind is how long neither slurmctld nor the agent need to have said anything: longer
 	// than any maintenance. A login whose right to ask has expired never hears again.
 	Blind time.Duration
 	// Unread is how long the end of a job is held open because the agent's record cannot be read: a file server that is

@@ -41,8 +41,8 @@ func resolve(f Facts) Resolution {
 	switch {
 	case v.over:
 		return over(f, v, r)
-	case f.Now.Sub(heard(f)) >= f.Bounds.Blind:
-		return lost(f, v, r, heard(f).Add(f.Bounds.Blind), fmt.Sprintf("neither Slurm nor the agent has said anything for %v", f.Bounds.Blind))
+	case f.Now.Sub(lastWord(f)) >= f.Bounds.Blind:
+		return lost(f, v, r, lastWord(f).Add(f.Bounds.Blind), fmt.Sprintf("neither slurmctld nor the agent has said anything for %v", f.Bounds.Blind))
 	case v.absent:
 		return absent(f, v, r)
 	case v.class == slurm.Waiting:

@@ -88,3 +88,12 @@ func TestNothingIsLostThatMayBeWritten(t *testing.T) {
 	require.Equal(t, rundir.OutcomeInfra, r.Outcome)
 	require.NotEmpty(t, r.Cancel, "it may run all the same")
 }
+
+// Of a job that scontrol knows slurmctld has spoken, though squeue is silent; accounting only repeats what it was told.
+func TestWhoSpeaksWhereSqueueIsSilent(t *testing.T) {
+	t.Parallel()
+	r := Resolve(facts(25*60*m, queue(1*m, 1*m, slurm.Pending, ""), control(24*60*m, slurm.Pending, "")))
+	require.Empty(t, r.Cancel)
+	r = Resolve(facts(25*60*m, queue(1*m, 1*m, slurm.Pending, ""), acct(24*60*m, 0, "PENDING", "")))
+	require.Contains(t, r.Cancel, "neither slurmctld nor the agent has said anything for 24h0m0s")
+}

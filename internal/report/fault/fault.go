@@ -67,7 +67,7 @@ func ofRun(d report.Report) string {
 		return "The infrastructure failed, not your change."
 	case report.ResultInterrupted:
 		if d.ExitCode == exit.Infra {
-			return "The run is not over, and so far nothing says anything against your change."
+			return ofOpenRun(d)
 		}
 		return "The run was ended before it was through; its jobs were cancelled."
 	case report.ResultRegression:
@@ -382,4 +382,12 @@ func noGate(rows []verdict.Row) string {
 	}
 	name := rows[i].Metric
 	return name + " was measured and does not gate; with perf.metrics." + name + ".gate: true it decides."
+}
+
+// ofOpenRun says what a run that nobody has ended says so far.
+func ofOpenRun(d report.Report) string {
+	if d.Counts.Regressed > 0 {
+		return "The run is not over, but something is slower than its baseline already."
+	}
+	return "The run is not over, and so far nothing says anything against your change."
 }

@@ -75,3 +75,17 @@ func TestRunThatDidNotEndAsItsCase(t *testing.T) {
 		require.Equal(t, tt.only, Only(d) != nil, name)
 	}
 }
+
+// A run that goes on has said nothing against the change only where nothing is slower already.
+func TestRunThatGoesOn(t *testing.T) {
+	t.Parallel()
+	open := report.CaseReport{Decision: report.Decision{Result: report.ResultInterrupted, ExitCode: 3}}
+	for code, want := range map[int]string{
+		0: "The run is not over, and so far nothing says anything against your change.",
+		4: "The run is not over, but something is slower than its baseline already.",
+	} {
+		d := Decide(report.Run{}, []report.CaseReport{{Decision: report.Ending(code), Outcome: rundir.OutcomePassed}, open, open})
+		require.Equal(t, report.ResultInterrupted, d.Result)
+		require.Equal(t, want, d.Fault)
+	}
+}
