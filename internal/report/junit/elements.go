@@ -203,10 +203,10 @@ func (p *parser) oneCase(c *Case) (*Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	skipped := len(c.Results) == 0 && c.notRun()
+	made := len(c.Results) == 0 && c.saysEnd()
 	if p.sc.Whole {
 		single := len(c.Results) < 2 && len(c.SystemOut) < 2 && len(c.SystemErr) < 2
-		if p.odd || !plain || !single || skipped || c.Name == "" || c.Classname == "" {
+		if p.odd || !plain || !single || made || c.Name == "" || c.Classname == "" {
 			return nil, errOdd
 		}
 		c.Raw = p.sc.Between(c.Offset, p.sc.Offset())
@@ -231,17 +231,18 @@ func (p *parser) visit(c *Case) error {
 	return nil
 }
 
-// notRun makes a case skipped of which GoogleTest or CTest say by an attribute that it
-// did not run: it has no child that says so.
-func (c *Case) notRun() bool {
-	for _, name := range [...]string{"status", "result"} {
-		switch value := c.Attr(name); value {
-		case "notrun", "disabled", "suppressed", "skipped":
-			c.Results = append(c.Results, Result{Status: Skipped, Message: "not run: " + name + `="` + value + `"`})
+// saysEnd makes a case what only an attribute says of it: it failed or, for GoogleTest and CTest, did not run.
+func (c *Case) saysEnd() bool {
+	for _, name := range [...]string{"result", "status"} {
+		switch value := c.Attr(name); strings.ToLower(value) {
+		case "fail", "failed", "failure", "error", "errored", "broken":
+			c.Results = []Result{{Status: Failed, Type: "ci-disagg.attribute", Message: "failed without a failure element: " + name + `="` + value + `"`}}
 			return true
+		case "notrun", "disabled", "suppressed", "skipped":
+			c.Results = []Result{{Status: Skipped, Message: "not run: " + name + `="` + value + `"`}}
 		}
 	}
-	return false
+	return len(c.Results) > 0
 }
 
 // attempt reads one that a runner reports inside the final case.

@@ -22,6 +22,12 @@ func TestNothingHides(t *testing.T) {
 		"suite in a case":            {"<testsuite><testcase name='a'><testsuite><testcase name='b'/></testsuite></testcase></testsuite>", Counts{Tests: 2}},
 		"markup in output":           {"<testsuite><testcase name='a'><system-out><testcase/><failure/></system-out></testcase></testsuite>", Counts{Tests: 1}},
 		"not run":                    {"<testsuite><testcase name='a' status='notrun'/><testcase name='b' result='suppressed'/><testcase name='c' status='disabled'/></testsuite>", Counts{Tests: 3, Skipped: 3}},
+		"not run, in capitals":       {"<testsuite><testcase name='a' status='Skipped'/></testsuite>", Counts{Tests: 1, Skipped: 1}},
+		"failed, says an attribute":  {"<testsuite><testcase name='a' status='failed'/><testcase name='b' result='failed'/><testcase name='c' status='Failure'/></testsuite>", Counts{Tests: 3, Failures: 3}},
+		"error, says an attribute":   {"<testsuite><testcase name='a' status='error'/><testcase name='b' status='broken'/><testcase name='c' status='fail'/></testsuite>", Counts{Tests: 3, Failures: 3}},
+		"ran, and failed":            {"<testsuite><testcase name='a' status='run' result='failed'/><testcase name='b' status='notrun' result='error'/></testsuite>", Counts{Tests: 2, Failures: 2}},
+		"an attribute of a failure":  {"<testsuite><testcase name='a' status='failed'><error/></testcase><testcase name='b' status='failed'><skipped/></testcase></testsuite>", Counts{Tests: 2, Errors: 1, Skipped: 1}},
+		"ran":                        {"<testsuite><testcase name='a' status='run' result='completed'/><testcase name='b' status='Passed'/><testcase name='c' status='passed'/></testsuite>", Counts{Tests: 3}},
 		"disabled, and failed":       {"<testsuite><testcase name='a' status='disabled'><failure/></testcase></testsuite>", Counts{Tests: 1, Failures: 1}},
 		"result of an inner element": {"<testsuite><testcase name='a'><failure><error/></failure></testcase></testsuite>", Counts{Tests: 1, Failures: 1}},
 	} {

@@ -61,8 +61,7 @@ func Attempts(cases []*junit.Case, flaky Policy) *junit.Case {
 	if !cases[last].Status().Red() {
 		last = n - 1
 	}
-	out := *cases[last]
-	var before junit.Case
+	out, before := *cases[last], junit.Case{}
 	for i, c := range cases {
 		if i == last {
 			continue
