@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"path"
 	"slices"
 
@@ -44,12 +43,13 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	rows, confirmed := judged.Recheck.Rows(judged.Rows, judged.Together)
 	judged.Rows = rows
 	d := &decider{plan: plan, policy: p, attempts: attempts, judged: judged, end: endOf(plan, attempts, p)}
+	d.out.Xfail = results.Xfailed(plan, d.counted())
 	skip, skipped := d.ownSkip()
 	d.end.Skipped, d.end.Measured = skipped, measured(judged.Rows)
 	d.end.Count(judged.Rows)
 	d.end.CountSession(judged.AB)
 	d.out = CaseReport{
-		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts),
+		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts), Xfail: d.out.Xfail,
 		Planned:     Planned{plan.Match, plan.Expected.Points, plan.Nodes, plan.AllocatedGPUs, plan.UsedGPUs},
 		Measurement: Measurement{Verdict: verdict.WorstOf(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Changed: judged.Changed, Machine: judged.Machine, Lemons: judged.Lemons, Environment: judged.Environment, EnvironmentMoved: judged.EnvironmentMoved, AB: judged.AB, Confirmed: confirmed, Metrics: judged.Rows, Problems: judged.Problems},
 	}
@@ -80,32 +80,32 @@ func (d *decider) conclude() {
 	}
 }
 
-// typeXfail is how pytest marks a test that failed and was expected to.
-const typeXfail = "pytest.xfail"
-
 // ownSkip reports whether the test skipped itself, in every role or in the client, and nothing was measured; or, even
 // so, one passed only when repeated where the policy skips that, or the client's failed as it was expected to.
 func (d *decider) ownSkip() (why string, ok bool) {
 	for _, r := range d.counted() {
 		for _, t := range r.Tests {
-			if said, kind := skipOf(r, t.Case); kind == fold.TypeFlaky && !r.Optional {
+			if said, kind := results.SkipOf(r, t.Case); kind == fold.TypeFlaky && !r.Optional {
 				d.end.Repeated = true
 				return said, true
 			}
 		}
+	}
+	if d.out.Xfail != "" {
+		return d.out.Xfail, true
 	}
 	if d.plan.Case.Pipeline != "" {
 		return d.allSkipped()
 	}
 	n, others := 0, false
 	for _, r := range d.counted() {
-		said, kind := skipOf(r, r.Primary)
+		said, _ := results.SkipOf(r, r.Primary)
 		switch {
 		case r.Primary == nil:
 		case said == "":
 			others = true
 		case r.Name == d.plan.Drain.Role:
-			return said, kind == typeXfail || !measured(d.judged.Rows)
+			return said, !measured(d.judged.Rows)
 		default:
 			n++
 			why = cmp.Or(why, r.Primary.Results[0].Message)
@@ -124,45 +124,21 @@ func (d *decider) counted() (out []results.RoleResult) {
 	return out
 }
 
-// skipOf is why a role's test was skipped, and the type of that; "" = it was not.
-func skipOf(r results.RoleResult, c *junit.Case) (why, kind string) {
-	if c == nil || c.Status() != junit.Skipped {
-		return "", ""
-	}
-	message, kind := cmp.Or(c.Results[0].Message, "skipped"), c.Results[0].Type
-	if kind == typeXfail { // it failed, as somebody had expected
-		message = "expected to fail: " + cmp.Or(c.Results[0].Message, "it did")
-	}
-	return fmt.Sprintf("[%s] %s", r.Name, message), kind
-}
-
 // allSkipped reports whether everybody who works, must not leave and owes test cases has left some, and each was
-// skipped; of a client that is enough where one failed as expected. A task that fills a server owes none.
+// skipped. A task that fills a server owes none.
 func (d *decider) allSkipped() (why string, ok bool) {
 	others := false
 	for _, r := range d.counted() {
-		if !decides(r) {
+		if !results.Decides(r) {
 			continue
 		}
-		ran, failed := len(r.Tests) == 0, ""
+		others = others || len(r.Tests) == 0
 		for _, t := range r.Tests {
-			said, kind := skipOf(r, t.Case)
-			if kind == typeXfail && r.Kind == rundir.KindClient {
-				failed = cmp.Or(failed, said)
-			}
-			ran, why = ran || said == "", cmp.Or(why, said)
+			said, _ := results.SkipOf(r, t.Case)
+			others, why = others || said == "", cmp.Or(why, said)
 		}
-		if failed != "" && !ran {
-			return failed, true
-		}
-		others = others || ran
 	}
 	return why, why != "" && !others && !measured(d.judged.Rows)
-}
-
-// decides reports whether the tests of a role say if its case was skipped.
-func decides(r results.RoleResult) bool {
-	return !r.Optional && rundir.Works(r.Kind) && (r.JUnit || len(r.Tests) > 0)
 }
 
 // message is the one line that says why.

@@ -110,6 +110,7 @@ type CaseReport struct {
 	Measurement
 	Finding  *rundir.Finding `json:"finding,omitempty"`
 	Known    string          `json:"known_bug,omitempty"`
+	Xfail    string          `json:"xfail,omitempty"`    // how the client failed, as expected
 	Attempts []AttemptReport `json:"attempts,omitempty"` // all, in order; the last of each repetition counts
 	Planned
 	Spent  cost.Spent `json:"gpu_hours"`        // of all attempts
@@ -120,6 +121,9 @@ type CaseReport struct {
 
 	notes notes
 }
+
+// Proven reports whether a test that passed stands behind what was measured: else it is no history.
+func (c CaseReport) Proven() bool { return c.Outcome == rundir.OutcomePassed && c.Xfail == "" }
 
 // Measurement is what was measured of a case, and what the rules say of it.
 type Measurement struct {

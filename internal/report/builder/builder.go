@@ -247,7 +247,7 @@ func (s *Builder) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 		now.Recheck = &r.Answer
 		return report.DecideCase(c.Plan, attempts, now, p)
 	}
-	if s.o.PerfOff || out.report.Outcome != rundir.OutcomePassed {
+	if s.o.PerfOff || !out.report.Proven() {
 		out.record = nil // only what was judged, in full, becomes history
 	}
 	return out

@@ -78,7 +78,7 @@ func recordOf(doc report.Report, c report.CaseReport) baseline.Record {
 			r.Measurements = append(r.Measurements, baseline.Measurement{Point: row.Point, Metric: row.Metric, Unit: row.Unit, Values: row.Values})
 		}
 	}
-	r.Valid = len(r.Problems) == 0 && len(r.Measurements) > 0 && c.Outcome == rundir.OutcomePassed
+	r.Valid = len(r.Problems) == 0 && len(r.Measurements) > 0 && c.Proven()
 	return r
 }
 

@@ -108,7 +108,7 @@ func measurements(d report.Report) []measurement {
 func caseFields(d report.Report, c report.CaseReport, point string) map[string]any {
 	f := map[string]any{
 		"s_run_id": d.RunID, "s_stage_name": d.Stage, "s_case_id": c.ID,
-		"b_is_valid":      len(c.Problems) == 0 && c.Outcome == rundir.OutcomePassed,
+		"b_is_valid":      len(c.Problems) == 0 && c.Proven(),
 		"b_is_post_merge": d.Build.Mode == string(verdict.Nightly), "b_is_baseline": false, "b_is_regression": false,
 	}
 	set := func(name, value string) {
