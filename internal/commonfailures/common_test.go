@@ -140,6 +140,16 @@ func TestRead(t *testing.T) {
 	require.Empty(t, Read(filepath.Join(parent, "none"), time.Now()))
 }
 
+// A name of another kind, or of more than a hundred characters, is none.
+func TestOdd(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]bool{
+		"gpu1": false, strings.Repeat("g", 100): false, strings.Repeat("g", 101): true, "": true, "-gpu1": true, "gpu 1": true, "gpu1\n": true,
+	} {
+		require.Equal(t, want, odd(s), "%q", s)
+	}
+}
+
 // A lost node is one failure, whoever told of it, also where that was written down after the driver's death; and who
 // was ended there was there.
 func TestALostNodeIsOneFailure(t *testing.T) {

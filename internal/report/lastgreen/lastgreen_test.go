@@ -120,6 +120,11 @@ func TestLastGreen(t *testing.T) {
 		{name: "of a store of before", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Container = "" })}, why: "recorded neither an image nor a checkout"},
 		{name: "an image for the shell", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Container = "img;touch x" })}, why: "another name than images have"},
 		{name: "an image that is a flag", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Container = "--container-mounts=/:/h" })}, why: "another name than images have"},
+		{name: "an image of 1001 characters", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Container = strings.Repeat("i", 1001) })}, why: "another name than images have"},
+		{
+			name: "an image of 1000 characters", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Container = strings.Repeat("i", 1000) })},
+			want: rundir.Recorded{Commit: commits[0], Image: strings.Repeat("i", 1000), From: "run nightly-1 of 2026-11-01, the last green nightly of main"},
+		},
 		{name: "an image of two lines", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Container = "a\n#SBATCH -x" })}, why: "another name than images have"},
 		{name: "a checkout that has moved on", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Checkout = dir })}, why: "which is at " + commits[2][:10] + " now"},
 		{name: "a checkout with changes", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Checkout, r.Build.Commit = dirty, others[0] })}, why: "which has changes now"},
