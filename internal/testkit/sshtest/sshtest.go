@@ -69,6 +69,9 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	t.Cleanup(func() { _ = lock.Close() })
 	s := &Server{Dest: self.Username + "@127.0.0.1", Dir: dir, t: t, o: o, port: port}
+	if err := os.Mkdir(filepath.Join(dir, "home"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s.keys()
 	s.config()
 	s.Options = []string{
@@ -121,14 +124,13 @@ MaxSessions 64
 MaxStartups 100
 PidFile none
 `, s.port, s.Dir, s.Dir)
-	// SetEnv takes all of its variables on one line: the first SetEnv wins.
-	if len(s.o.Env) > 0 {
-		b.WriteString("SetEnv")
-		for _, e := range s.o.Env {
-			fmt.Fprintf(&b, " \"%s\"", e)
-		}
-		b.WriteString("\n")
+	// SetEnv takes all of its variables on one line: the first SetEnv wins. The home is an empty one: bash reads .bashrc
+	// for every command that comes through ssh, and in that of whoever runs the tests stands what it likes.
+	fmt.Fprintf(&b, "SetEnv \"HOME=%s/home\"", s.Dir)
+	for _, e := range s.o.Env {
+		fmt.Fprintf(&b, " \"%s\"", e)
 	}
+	b.WriteString("\n")
 	if s.o.Chatter != "" {
 		s.write("chatter", "echo '"+s.o.Chatter+"'\neval \"$SSH_ORIGINAL_COMMAND\"\n")
 		fmt.Fprintf(&b, "ForceCommand /bin/sh %s/chatter\n", s.Dir)
