@@ -320,7 +320,7 @@ func reread(ctx context.Context, h host.Host, dir, localDir string, paths []stri
 	errs := []error{drop(localDir, paths)}
 	for _, p := range paths {
 		full := path.Join(dir, p)
-		got, err := h.ReadAt(ctx, maxPart, map[string]int64{full: 0})
+		got, err := readAt(ctx, h, maxPart, full, 0)
 		if data, ok := got[full]; ok && err == nil {
 			err = rundir.WriteFile(filepath.Join(localDir, p), data, rundir.FileMode)
 		}
@@ -351,17 +351,26 @@ func fetchCut(ctx context.Context, h host.Host, dir, localDir string, f host.Fil
 	size, full := f.Size, path.Join(dir, f.Path)
 	head := min(keep/headShare, maxPart)
 	tail := min(keep-head, maxPart)
-	first, err := h.ReadAt(ctx, int(head), map[string]int64{full: 0})
+	first, err := readAt(ctx, h, head, full, 0)
 	if err != nil {
 		return false, err
 	}
-	last, err := h.ReadAt(ctx, int(tail), map[string]int64{full: size - tail})
+	last, err := readAt(ctx, h, tail, full, size-tail)
 	if err != nil || len(first[full])+len(last[full]) == 0 {
 		return false, err
 	}
 	note := fmt.Sprintf("\n[ci-disagg: %d of %d bytes left out; the original is %s:%s]\n", size-head-tail, size, h.Name(), full)
 	data := bytes.Join([][]byte{first[full], []byte(note), last[full]}, nil)
 	return true, rundir.WriteFile(filepath.Join(localDir, f.Path), data, rundir.FileMode)
+}
+
+// readAt is a part of a file, nothing of one that cannot be read.
+func readAt(ctx context.Context, h host.Host, most int64, full string, from int64) (map[string][]byte, error) {
+	got, err := h.ReadAt(ctx, int(most), map[string]int64{full: from})
+	if errors.Is(err, host.ErrUnread) {
+		err = nil
+	}
+	return got, err
 }
 
 // maxPart bounds what of a cut file passes through memory.

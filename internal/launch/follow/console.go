@@ -80,6 +80,23 @@ func (c *console) print(from map[string]int64, parts map[string][]byte) {
 	}
 }
 
+// end shows a line that has no end.
+func (c *console) end(path string) {
+	if t := c.logs[path]; t != nil && len(t.rest) > 0 {
+		c.line(t.name, t.rest)
+		t.rest = nil
+	}
+}
+
+// skip goes on at an offset further on, and says what it leaves out.
+func (c *console) skip(path string, to int64) {
+	if t := c.logs[path]; to > t.offset {
+		c.end(path)
+		c.line(t.name, fmt.Appendf(nil, "[ci-disagg: %d bytes left out; all of it is in %s]", to-t.offset, path))
+		t.offset = to
+	}
+}
+
 func (c *console) line(name string, line []byte) {
 	text := plain.Inert(string(line))
 	if c.prefix {

@@ -129,20 +129,44 @@ func (r *Reader) record(w Job, data []byte) *rundir.AgentRecord {
 	return &rec
 }
 
-// Rest shows what a job that is over has printed since it was last read.
+// restPart bounds what is read at a time of what a job printed last, and how often that is done.
+const restPart, restTimes = 16 * consolePart, 16
+
+// Rest shows what a job that is over has printed since it was last read: of very much the beginning and the end, since
+// what it died of stands there.
 func (r *Reader) Rest(ctx context.Context, there rundir.AttemptDir) {
 	r.mu.Lock()
 	out := map[string]int64{}
 	r.console.offset(out, there.SlurmOut(), "")
 	r.mu.Unlock()
-	parts, err := r.access.Host.ReadAt(ctx, 16*consolePart, out)
-	if err != nil {
-		r.access.Log.Warn("what the job printed last is not shown: it could not be read", "file", there.SlurmOut(), "err", err)
+	for i, more := 0, true; more && i < restTimes; i++ {
+		more = r.restFrom(ctx, there.SlurmOut(), out)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.console.print(out, parts)
+	r.console.end(there.SlurmOut())
 	delete(r.last, there.AgentFile())
+}
+
+// restFrom shows what is read of a file at once, and reports whether there may be more, from where from says then.
+func (r *Reader) restFrom(ctx context.Context, path string, from map[string]int64) bool {
+	parts, err := r.access.Host.ReadAt(ctx, restPart, from)
+	if err != nil {
+		r.access.Log.Warn("what the job printed last is not shown: it could not be read", "file", path, "err", err)
+	}
+	var size int64
+	more := len(parts[path]) == restPart
+	if more {
+		size, _ = r.size(ctx, path)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.console.print(from, parts)
+	if more {
+		r.console.skip(path, size-restPart)
+		r.console.offset(from, path, "")
+	}
+	return more
 }
 
 // Resume leaves out what a job has printed before this process, wherever its output is.

@@ -74,6 +74,32 @@ func TestRestThatCannotBeRead(t *testing.T) {
 	require.Contains(t, log.String(), "/there/slurm.out")
 }
 
+// What a job died of is the last that it prints, perhaps behind a flood and without an end of the line.
+func TestRestShowsTheEnd(t *testing.T) {
+	t.Parallel()
+	var out, log strings.Builder
+	there := rundir.AttemptDir(t.TempDir())
+	r := New(runs.Access{Host: host.NewHere(os.Environ()), Log: slog.New(slog.NewTextHandler(&log, nil))}.Complete(), Listeners{Console: &out}, false)
+	require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("first\n"+strings.Repeat("a line of the flood\n", 125_000)+"RuntimeError: the cause"), 0o600))
+	r.Rest(t.Context(), there)
+	require.True(t, strings.HasPrefix(out.String(), "first\n"))
+	require.True(t, strings.HasSuffix(out.String(), "flood\nRuntimeError: the cause\n"))
+	require.Contains(t, out.String(), "[ci-disagg: 402877 bytes left out; all of it is in "+there.SlurmOut()+"]\n")
+	require.Empty(t, log.String())
+
+	out.Reset()
+	there = rundir.AttemptDir(t.TempDir())
+	r.Rest(t.Context(), there)
+	require.Empty(t, log.String(), "a job that never wrote")
+	require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("RuntimeError: the cause"), 0o600))
+	r.Rest(t.Context(), there)
+	require.Equal(t, "RuntimeError: the cause\n", out.String())
+	there = rundir.AttemptDir(t.TempDir())
+	require.NoError(t, os.Mkdir(there.SlurmOut(), 0o755))
+	r.Rest(t.Context(), there)
+	require.Contains(t, log.String(), "level=WARN")
+}
+
 // What a job prints commands no build server: "passed" is not the job's to say.
 func TestAJobCommandsNoBuildServer(t *testing.T) {
 	t.Parallel()

@@ -252,27 +252,26 @@ func readBounded(path string, most int64) ([]byte, error) {
 	return data, err
 }
 
-// ReadAt reads up to most bytes of a file from offset on; a file that is not
-// there, or is shorter, gives nothing.
+// ReadAt reads up to most bytes of a file from offset on.
 func (h *Here) ReadAt(_ context.Context, most int, from map[string]int64) (map[string][]byte, error) {
-	out := map[string][]byte{}
+	out, unread := map[string][]byte{}, UnreadError{}
 	for p, off := range from {
 		f, err := openRegular(p)
-		if isUnreadable(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		buf, n := make([]byte, most), 0
+		if err == nil {
+			n, err = f.ReadAt(buf, off)
+			_ = f.Close()
 		}
-		buf := make([]byte, most)
-		n, err := f.ReadAt(buf, off)
-		_ = f.Close()
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
+			unread[p] = err
+			continue
 		}
 		out[p] = buf[:n]
 	}
-	return out, nil
+	return out, unread.orNil()
 }
 
 // Checksum is the SHA-256 of files, in hexadecimal, keyed by path.

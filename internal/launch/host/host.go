@@ -110,7 +110,7 @@ type Host interface {
 	// only about the files that it names: any other that is not in the map is not there.
 	Read(ctx context.Context, most int64, paths ...string) (map[string][]byte, error)
 	// ReadAt returns up to most bytes of each file from the given offset on; a
-	// file that is not there, or is shorter, gives nothing.
+	// file that is not there, or is shorter, gives nothing. An UnreadError is as Read's.
 	ReadAt(ctx context.Context, most int, from map[string]int64) (map[string][]byte, error)
 	// Checksum is the SHA-256 of files in hexadecimal, keyed by path; a file that
 	// is not there, or cannot be read, is not in the map.

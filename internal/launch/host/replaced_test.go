@@ -39,7 +39,10 @@ func checkReplacedFilesAreNotRead(t *testing.T, h Host, dir string) {
 	good := filepath.Join(dir, "good")
 
 	got, err := h.ReadAt(ctx, 100, at)
-	require.NoError(t, err)
+	var unread UnreadError
+	require.ErrorAs(t, err, &unread)
+	require.NotContains(t, unread, filepath.Join(dir, "missing"))
+	require.Contains(t, unread, filepath.Join(dir, "dir"))
 	require.Equal(t, map[string][]byte{good: []byte("good")}, got)
 
 	sums, err := h.Checksum(ctx, all...)

@@ -31,11 +31,7 @@ done`
 
 // ReadAt fetches parts of files in one call.
 func (s *SSH) ReadAt(ctx context.Context, most int, from map[string]int64) (map[string][]byte, error) {
-	got, err := s.readParts(ctx, most, from)
-	if errors.Is(err, ErrUnread) {
-		err = nil
-	}
-	return got, err
+	return s.readParts(ctx, most, from)
 }
 
 // Read fetches small files.
