@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,14 +29,12 @@ var (
 	update  = flag.Bool("update", false, "rewrite the golden files")
 )
 
-// TestMain lets the test binary be what the jobs run: the agent, the launcher
-// and pytest, each of which leaves an account of how it was called.
+// TestMain lets the test binary be what the jobs run: the agent and pytest, which
+// leaves an account of how it was called.
 func TestMain(m *testing.M) {
 	switch {
 	case filepath.Base(os.Args[0]) == "pytest":
 		os.Exit(exitCode(probe()))
-	case filepath.Base(os.Args[0]) == "trtllm-llmapi-launch":
-		os.Exit(exitCode(launch()))
 	case len(os.Args) == 3 && os.Args[1] == "agent":
 		os.Exit(exitCode(agent(os.Args[2])))
 	}
@@ -80,16 +77,8 @@ func probe() error {
 	return rundir.WriteJSON(filepath.Join(dir, "account."+a.Proc+".json"), a)
 }
 
-func launch() error {
-	if err := os.Setenv("PROBE_LAUNCHED", "1"); err != nil {
-		return err
-	}
-	path, err := exec.LookPath(os.Args[1])
-	if err != nil {
-		return err
-	}
-	return syscall.Exec(path, os.Args[1:], os.Environ())
-}
+// launcher becomes its command, and lets it know that it was launched.
+const launcher = "#!/bin/bash\nPROBE_LAUNCHED=1 exec \"$@\"\n"
 
 // agent starts every step as the agent does, all at once, and waits for them.
 func agent(dir string) error {
@@ -149,15 +138,16 @@ func printed(t *testing.T, dir string) string {
 }
 
 // tools is a directory in which the test binary has the names of the programs
-// that commands call.
+// that commands call; the launcher beside it.
 func tools(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for _, name := range []string{"pytest", "trtllm-llmapi-launch", "ci-disagg"} {
+	for _, name := range []string{"pytest", "ci-disagg"} {
 		require.NoError(t, os.Symlink(self, filepath.Join(dir, name)))
 	}
+	require.NoError(t, rundir.WriteFile(filepath.Join(dir, "trtllm-llmapi-launch"), []byte(launcher), 0o755))
 	return dir
 }
 
