@@ -24,7 +24,7 @@ import yaml
 
 from standin import cases, knobs
 from standin.benchmark_serving import percentile
-from standin.server import publish
+from standin.files import publish
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 SERVE = [sys.executable, os.path.join(ROOT, "bin", "trtllm-serve")]

@@ -7,7 +7,7 @@ import json
 
 import yaml
 
-from . import minihttp, server
+from . import files, minihttp, server
 
 
 class Router:
@@ -67,7 +67,7 @@ async def main(options):
     listening, vanish = await minihttp.serve(router.handle, config.get("hostname", "127.0.0.1"), int(config.get("port", 0)))
     address = "%s:%d" % listening.sockets[0].getsockname()[:2]
     print(f"routing on {address} to {router.all}", flush=True)
-    server.publish(options.address_file, address + "\n")
+    files.publish(options.address_file, address + "\n")
     server.Doom(vanish).arm()
     await server.terminated()
 

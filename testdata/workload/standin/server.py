@@ -19,15 +19,7 @@ import traceback
 
 import yaml
 
-from . import cuda, knobs, minihttp
-
-
-def publish(path, text):
-    """By rename, so that a reader sees all of it or nothing."""
-    tmp = f"{path}.{os.getpid()}.tmp"
-    with open(tmp, "w", encoding="utf-8") as f:
-        f.write(text)
-    os.replace(tmp, path)
+from . import cuda, files, knobs, minihttp
 
 
 async def until(deadline_ns):
@@ -323,7 +315,7 @@ async def main(options):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup, as in Jenkins
     print(f"{options.server_role} server of {options.model}: loading", flush=True)
     if any(f.what == "address-only" for f in knobs.faults()) and options.address_file:
-        publish(options.address_file, f"{options.host}:1\n")
+        files.publish(options.address_file, f"{options.host}:1\n")
         await asyncio.Event().wait()
     await load()
     server = Server(options, config)
@@ -332,7 +324,7 @@ async def main(options):
     address = "%s:%d" % listening.sockets[0].getsockname()[:2]
     print(f"listening on {address}", flush=True)
     if options.address_file:
-        publish(options.address_file, address + "\n")
+        files.publish(options.address_file, address + "\n")
     await terminated()
 
 
