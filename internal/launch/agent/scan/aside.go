@@ -18,7 +18,7 @@ type aside struct {
 	begun  bool   // such a traceback, or its exception alone, may come
 	mark   string // what stands before it: a rank's mark
 	within bool   // its exception is still to come
-	room   int    // lines left in which it may follow what announced it: loggers and bars write in between
+	room   int    // lines of loggers and bars that may still come in between
 	linked bool   // another one follows, which was raised while this one was handled
 	kept   []Kept // what its lines would say if nothing else did
 }
@@ -26,7 +26,7 @@ type aside struct {
 // exceptionLine is how Python ends a traceback: a name, and what the exception says.
 //
 //nolint:gochecknoglobals // compiled once, immutable
-var exceptionLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:\w+\.)*[A-Za-z_]\w*(?::|$)`) })
+var exceptionLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:\w+\.)*[A-Za-z_]\w*(?:: |:?$)`) })
 
 // logLevel is what most loggers begin a line with.
 //
@@ -39,8 +39,6 @@ func (a *aside) has(line string) bool {
 		*a = aside{begun: true, mark: mark, room: between, kept: a.kept}
 		return true
 	}
-	room, first := a.room, a.room > 0
-	a.room = 0
 	if !a.begun {
 		return pendingTask(line)
 	}
@@ -48,22 +46,30 @@ func (a *aside) has(line string) bool {
 	switch {
 	case !own && a.within: // of another process, in between
 		return false
-	case strings.TrimSpace(text) == "" && (a.within || first), (a.within || first) && logLevel().MatchString(text): // likewise
-		a.room = max(0, room-1)
+	case a.room > 0 && logLevel().MatchString(text): // likewise
+		a.room--
 		return false
-	case strings.HasPrefix(text, "Traceback (most recent call last):") && !a.within && (first || a.linked):
-		a.within, a.linked = true, false
+	case strings.TrimSpace(text) == "" && !a.within:
+		a.room = max(0, a.room-1)
+	case strings.HasPrefix(text, "Traceback (most recent call last):") && !a.within && (a.room > 0 || a.linked):
+		a.within, a.linked, a.room = true, false, between
 	case a.within && strings.HasPrefix(text, " "):
-	case (a.within || first) && exceptionLine().MatchString(text):
-		a.within = false
+		a.room = between
+	case (a.within || a.room == between) && exceptionLine().MatchString(text) && !ofLauncher(text):
+		a.within, a.room = false, 0
 	case pendingTask(text):
+		a.room = 0
 	case !a.within && strings.Contains(text, "above exception"):
-		a.linked = true
-	case strings.TrimSpace(text) == "":
+		a.linked, a.room = true, 0
 	default:
-		a.begun, a.within = false, false
+		a.begun, a.within, a.room = false, false, 0
 	}
 	return a.begun
+}
+
+// ofLauncher reports whether srun or a step's daemon speaks, as they do into any line of others.
+func ofLauncher(text string) bool {
+	return strings.HasPrefix(text, "srun: ") || strings.HasPrefix(text, "slurmstepd: ")
 }
 
 // pendingTask reports whether a line is of what asyncio says of a task that its loop did not live to see through.

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	maxDied = 16 // exceptions that are kept: of one chain, or of failed tests
-	between = 5  // lines between tracebacks of which one tells of the other: of ranks, or of a worker and who waits for it
+	maxDied = 16  // exceptions that are kept: of one chain, or of failed tests
+	ending  = 100 // lines that a server may write while it ends
+	between = 5   // lines between tracebacks of which one tells of the other: of ranks, or of a worker and who waits for it
 )
 
 // died are the exceptions of which a process may have ended: those of its last traceback, one raised because of the
@@ -18,6 +19,7 @@ type died struct {
 	last        []Kept // of the last traceback
 	before      []Kept // of the one before it
 	sinceBefore int    // since, as it was then
+	gap         int    // lines between the two
 	tests       []Kept
 	since       int  // the line at which the first of those tracebacks begins that directly follow each other
 	end         int  // the line at which the last one ends
@@ -32,7 +34,7 @@ func (d *died) raised(at Kept, line string, look *Patterns) {
 		d.linked = true
 	case strings.Contains(line, "Traceback (most recent call last):") && !blame.Quoted(line):
 		if d.within = traceDepth; !d.linked {
-			d.before, d.last, d.sinceBefore = d.last, nil, d.since
+			d.before, d.last, d.sinceBefore, d.gap = d.last, nil, d.since, at.Number-d.end
 		}
 		if d.end == 0 || at.Number-d.end > between {
 			d.since = at.Number
@@ -40,7 +42,7 @@ func (d *died) raised(at Kept, line string, look *Patterns) {
 		d.linked = false
 	case d.within > 0:
 		switch d.within--; {
-		case len(d.last) == 0 && len(look.endedBefore(line, d.before)) > 0:
+		case len(d.last) == 0 && look.endedBefore(line, d.before, d.gap):
 			d.last, d.since, d.within = d.before, d.sinceBefore, 0
 		case look.raises(line):
 			d.last, d.within, d.end = keep(d.last, at), 0, at.Number

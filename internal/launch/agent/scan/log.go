@@ -143,7 +143,7 @@ func (s *Log) endState() {
 	s.shown = s.look.plain(string(s.partial))
 	s.partial = s.partial[:0]
 	text := s.look.bar.ReplaceAllString(s.shown, "")
-	s.apart = s.aside.has(text)
+	s.apart = text != "" && s.aside.has(text)
 	s.search(text, s.lines+1, s.apart)
 }
 
@@ -160,7 +160,7 @@ func (s *Log) endLine() {
 	s.signs++
 	text := s.look.bar.ReplaceAllString(line, "")
 	apart := s.apart // what ends here came before the carriage return
-	if s.apart = false; text != "" {
+	if s.apart = false; text != "" || line == "" && s.shown == "" {
 		apart = s.aside.has(text)
 	}
 	if !apart && !sameButNumbers(line, s.before) {

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -14,7 +15,7 @@ type Patterns struct {
 	harmless  *regexp.Regexp
 	exception *regexp.Regexp
 	foreign   *regexp.Regexp // an exception of a module, whatever its name
-	after     *regexp.Regexp // an exception that only follows an end; a match of its group: of a peer
+	after     *regexp.Regexp // an exception that only follows an end; its group: that may follow anything
 	bar       *regexp.Regexp
 	colour    *regexp.Regexp
 	launcher  launcherMessages
@@ -37,19 +38,18 @@ func (o *Patterns) raises(line string) bool {
 	return o.exception.MatchString(line) || o.foreign.MatchString(line)
 }
 
-// endedBefore are the exceptions of the traceback before, where line, the exception of the next one, only follows an
-// end. What it says of a peer follows the peer's end: a fault of the infrastructure long before was survived.
-func (o *Patterns) endedBefore(line string, before []Kept) []Kept {
+// endedBefore reports whether line, the exception of a traceback, only follows an end that the traceback before tells
+// of, so many lines ago. A fault of the infrastructure long before was survived, and so was one before a peer went, or
+// before a program decided to end.
+func (o *Patterns) endedBefore(line string, before []Kept, ago int) bool {
 	m := o.after.FindStringSubmatch(line)
-	if m == nil {
-		return nil
+	if m == nil || len(before) == 0 {
+		return false
 	}
-	for _, k := range before {
-		if r, ok := o.classes.Match(k.Text); ok && r.Class == blame.Infra && m[1] != "" {
-			return nil
-		}
-	}
-	return before
+	return m[1] == "" && ago <= ending || !slices.ContainsFunc(before, func(k Kept) bool {
+		r, ok := o.classes.Match(k.Text)
+		return ok && r.Class == blame.Infra
+	})
 }
 
 // plain is a line without its colours.
@@ -73,7 +73,7 @@ func NewPatterns(classes blame.Classes) *Patterns {
 		// line or after a rank or pytest prefix.
 		exception: regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b`),
 		foreign:   regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s?|E\s+)?(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*(?:: |$)`),
-		after:     regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*)?(?:[A-Za-z_]\w*\.)*(?:CancelledError|KeyboardInterrupt|SystemExit|(BrokenPipeError|ChildFailedError))\b`),
+		after:     regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*)?(?:[A-Za-z_]\w*\.)*(?:CancelledError|KeyboardInterrupt|(BrokenPipeError|ChildFailedError|SystemExit))\b`),
 		// The progress bar at the beginning of a line, as tqdm draws it.
 		bar: regexp.MustCompile(`^[^|]{0,120}\d{1,3}%\|[^|]{0,250}\|(?: *[\d.]+\w?/[\d.]+\w?)?(?: *\[[^\]]{0,120}\])?`),
 		// What Python 3.13 and many loggers colour with where a terminal is pretended to.
