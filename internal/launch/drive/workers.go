@@ -47,7 +47,9 @@ func (d *driver) ask(work context.Context, a action) event {
 // close brings home what an attempt has left and writes down how it ended. Often a job is over before its driver finds
 // out that somebody has asked for that: then this is written first, since what follows goes by it.
 func (d *driver) close(work context.Context, a action, record *jobFile) event {
-	d.reader.Rest(work, a.there)
+	if a.job.ID != "" {
+		d.reader.Rest(work, a.there)
+	}
 	err := d.bringHome(work, a)
 	warning, o := errors.Join(err, d.o.Collect.Scrub(a.dir)), outcome.Planted(a.outcome, err)
 	by := runs.EndedBy(d.o.Dir, a.job, o.Ended)
@@ -89,14 +91,11 @@ func (d *driver) bringHome(work context.Context, a action) error {
 	}
 	var err error
 	for i := range 8 {
-		_, err = collect.Gather(work, d.o.Host, string(a.there), string(a.dir), d.o.Collect)
-		if err == nil {
+		if _, err = collect.Gather(work, d.o.Host, string(a.there), string(a.dir), d.o.Collect); err == nil {
 			return nil
 		}
-		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, collect.ErrIncomplete) || errors.As(err, new(*rundir.NodeError)) {
-			break
-		}
-		if runs.Sleep(work, min(time.Minute, time.Second<<i)) != nil {
+		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, collect.ErrIncomplete) || errors.As(err, new(*rundir.NodeError)) ||
+			runs.Sleep(work, min(time.Minute, time.Second<<i)) != nil {
 			break
 		}
 	}

@@ -9,12 +9,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
+
+// sizeTimeout bounds the question how much a job has printed, which resume asks of one job after another.
+const sizeTimeout = 15 * time.Second
 
 // Job is an attempt under way.
 type Job struct {
@@ -164,9 +168,10 @@ func (r *Reader) restFrom(ctx context.Context, path string, from map[string]int6
 	r.console.print(from, parts)
 	if more {
 		r.console.skip(path, size-restPart)
-		r.console.offset(from, path, "")
 	}
-	return more
+	shown := from[path] + int64(len(parts[path]))
+	r.console.offset(from, path, "")
+	return more || from[path] != shown // somebody else has shown less meanwhile
 }
 
 // Resume leaves out what a job has printed before this process, wherever its output is.
@@ -194,7 +199,7 @@ func (r *Reader) size(ctx context.Context, path string) (int64, bool) {
 		return st.Size(), true
 	}
 	res, err := r.access.Host.Run(ctx, host.Cmd{
-		Argv: []string{"sh", "-c", `[ -f "$1" ] && [ ! -h "$1" ] && exec wc -c <"$1"`, "sh", path}, MaxOutput: 100,
+		Argv: []string{"sh", "-c", `[ -f "$1" ] && [ ! -h "$1" ] && exec wc -c <"$1"`, "sh", path}, Timeout: sizeTimeout, MaxOutput: 100,
 	})
 	if err != nil || res.Exit != 0 {
 		return 0, false

@@ -100,6 +100,36 @@ func TestRestShowsTheEnd(t *testing.T) {
 	require.Contains(t, log.String(), "level=WARN")
 }
 
+// amid is a host on which something happens while a file is read for the first time.
+type amid struct {
+	host.Host
+	happens func()
+}
+
+func (a *amid) ReadAt(ctx context.Context, most int, from map[string]int64) (map[string][]byte, error) {
+	got, err := a.Host.ReadAt(ctx, most, from)
+	if f := a.happens; f != nil {
+		a.happens = nil
+		f()
+	}
+	return got, err
+}
+
+// A look that began before the job's end, and ends while the rest is read, hides nothing of it.
+func TestRestBesideALook(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	there := rundir.AttemptDir(t.TempDir())
+	h := &amid{Host: host.NewHere(os.Environ())}
+	r := New(runs.Access{Host: h}.Complete(), Listeners{Console: &out}, false)
+	job := []Job{{There: there}}
+	text := strings.Repeat("a line\n", 50_000) + "RuntimeError: the cause\n"
+	require.NoError(t, os.WriteFile(there.SlurmOut(), []byte(text), 0o600))
+	h.happens = func() { r.Read(t.Context(), job, r.Offsets(job)) }
+	r.Rest(t.Context(), there)
+	require.Equal(t, text, out.String())
+}
+
 // What a job prints commands no build server: "passed" is not the job's to say.
 func TestAJobCommandsNoBuildServer(t *testing.T) {
 	t.Parallel()
