@@ -66,7 +66,7 @@ func (r Run) otherDraft() (string, error) {
 	case r.Draft == "":
 		return "was launched by a --draft", nil
 	}
-	text, err := r.Read(r.Draft)
+	text, err := pipeline.ReadDraft(r.Read, r.Draft)
 	if err == nil && string(text) != string(kept) {
 		return fmt.Sprintf("was launched by another --draft than %s is now", r.Draft), nil
 	}

@@ -38,6 +38,12 @@ func TestAnotherDraftOrStore(t *testing.T) {
 	require.NoError(t, ask.Is(run))
 	write("ours.sh", "two")
 	require.ErrorContains(t, ask.Is(run), "was launched by another --draft than "+ask.Draft+" is now")
+	write("slurm_ct_precheck_gate.sh", "run_cache_transceiver_precheck() { true; }\n")
+	write("ours.sh", "run_cache_transceiver_precheck\n")
+	kept, err := pipeline.ReadDraft(os.ReadFile, ask.Draft)
+	require.NoError(t, err)
+	write(configfile.Draft, string(kept))
+	require.NoError(t, ask.Is(run), "of a draft that calls upstream's precheck, what was launched is kept")
 	ask.Draft = ""
 	require.ErrorContains(t, ask.Is(run), "was launched by a --draft")
 	require.NoError(t, os.Remove(filepath.Join(dir, configfile.Draft)))
