@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
@@ -30,6 +31,15 @@ type Run struct {
 	Draft  string // the team's own launch draft, "" = none
 	Read   configfile.ReadFunc
 	Plan   func(configfile.Config) (pipeline.Suite, rundir.Run, error)
+}
+
+// Then is the clock to plan by what is compared with a run: what was planned on its day must not differ from it by the
+// date alone. Where the record has no day, it is now.
+func Then(run rundir.Run, now func() time.Time) func() time.Time {
+	if run.Created.IsZero() {
+		return now
+	}
+	return func() time.Time { return run.Created }
 }
 
 // Is refuses a run that exists and is another one. A suite that cannot be planned is refused, too.
