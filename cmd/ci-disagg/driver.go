@@ -286,25 +286,16 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, own func() (config, e
 	return &exit.Error{Code: by, Err: errors.Join(err, cancelErr)}
 }
 
-// continueRun goes on with a run directory whose record has been read. Whatever keeps it from that is no
-// mere usage error while a job of the run may be live.
+// continueRun goes on with a run directory whose record has been read.
 func continueRun(ctx context.Context, s *signals, h host, r started, flags driveFlags) (err error) {
-	dir := r.dir
-	if r.plans, err = runs.Plans(dir, r.run); err != nil {
-		return exit.ByUser(err)
+	if r.plans, err = runs.Plans(r.dir, r.run); err != nil {
+		return runs.Held(exit.ByUser(err), r.dir, r.run)
 	}
 	if trust.Here(h.getenv).Stranger() {
 		r.run.Build.Mode = baseline.ModePR // whatever the jobs have made of the record
 	}
-	err = continueLoaded(ctx, s, h, r, flags)
-	var end *exit.Error
-	if errors.As(err, &end) && end.Code == exit.Usage && end.Err != nil && slices.ContainsFunc(r.run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
-		return &exit.Error{Code: exit.Infra, Err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.Err, dir)}
-	}
-	return err
+	return runs.Held(continueLoaded(ctx, s, h, r, flags), r.dir, r.run)
 }
-
-func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 
 func continueLoaded(ctx context.Context, s *signals, h host, r started, flags driveFlags) error {
 	cfg, err := keptUnder(h, r.dir, r.rules, r.own)

@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/unixgroup"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/builder"
@@ -198,7 +199,7 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 	own := func() (config, error) { return cfg, nil } //nolint:unparam // others have to read theirs
 	return reattach(ctx, h, dir, own, func(ctx context.Context, s *signals) error {
 		if err := o.sameRun(h, cfg, args, dir, run); err != nil {
-			return err
+			return runs.Held(err, dir, run)
 		}
 		does := "going on with it"
 		if !slices.ContainsFunc(run.Cases, builder.GoesOn) {

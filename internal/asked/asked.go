@@ -57,7 +57,11 @@ func (r Run) Is(run rundir.Run) error {
 	if what == "" && err == nil {
 		what, err = r.otherConfig(s)
 	}
-	if what == "" {
+	switch {
+	case what != "":
+	case err != nil && runs.MayBeLive(run):
+		return nil // who goes on with it reads the same, and says what cannot be read
+	default:
 		return err
 	}
 	return &runs.OtherRunError{Dir: r.Dir, ID: run.ID, What: what}
