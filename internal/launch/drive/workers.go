@@ -47,9 +47,7 @@ func (d *driver) ask(work context.Context, a action) event {
 // close brings home what an attempt has left and writes down how it ended. Often a job is over before its driver finds
 // out that somebody has asked for that: then this is written first, since what follows goes by it.
 func (d *driver) close(work context.Context, a action, record *jobFile) event {
-	if a.job.ID != "" {
-		d.reader.Rest(work, a.there)
-	}
+	d.reader.Rest(work, a.there)
 	err := d.bringHome(work, a)
 	warning, o := errors.Join(err, d.o.Collect.Scrub(a.dir)), outcome.Planted(a.outcome, err)
 	by := runs.EndedBy(d.o.Dir, a.job, o.Ended)

@@ -46,8 +46,8 @@ func (a *aside) has(line string) bool {
 	switch {
 	case !own && a.within: // of another process, in between
 		return false
-	case a.room > 0 && logLevel().MatchString(text): // likewise
-		a.room--
+	case (a.within || a.room > 0) && logLevel().MatchString(text), a.room == between && text == "": // likewise
+		a.room = max(0, a.room-1)
 		return false
 	case strings.TrimSpace(text) == "" && !a.within:
 		a.room = max(0, a.room-1)

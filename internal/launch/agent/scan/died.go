@@ -20,6 +20,7 @@ type died struct {
 	before      []Kept // of the one before it
 	sinceBefore int    // since, as it was then
 	gap         int    // lines between the two
+	ago         int    // lines since the last exception, without what ends nothing
 	tests       []Kept
 	since       int  // the line at which the first of those tracebacks begins that directly follow each other
 	end         int  // the line at which the last one ends
@@ -29,12 +30,13 @@ type died struct {
 
 // raised takes the next line of a log that is no output which pytest shows.
 func (d *died) raised(at Kept, line string, look *Patterns) {
+	d.ago++
 	switch {
 	case strings.Contains(line, "above exception"):
 		d.linked = true
 	case strings.Contains(line, "Traceback (most recent call last):") && !blame.Quoted(line):
 		if d.within = traceDepth; !d.linked {
-			d.before, d.last, d.sinceBefore, d.gap = d.last, nil, d.since, at.Number-d.end
+			d.before, d.last, d.sinceBefore, d.gap = d.last, nil, d.since, d.ago
 		}
 		if d.end == 0 || at.Number-d.end > between {
 			d.since = at.Number
@@ -43,9 +45,9 @@ func (d *died) raised(at Kept, line string, look *Patterns) {
 	case d.within > 0:
 		switch d.within--; {
 		case len(d.last) == 0 && look.endedBefore(line, d.before, d.gap):
-			d.last, d.since, d.within = d.before, d.sinceBefore, 0
+			d.last, d.since, d.within, d.ago = d.before, d.sinceBefore, 0, 0
 		case look.raises(line):
-			d.last, d.within, d.end = keep(d.last, at), 0, at.Number
+			d.last, d.within, d.end, d.ago = keep(d.last, at), 0, at.Number, 0
 		}
 	}
 }
