@@ -108,7 +108,7 @@ func readRun(dir rundir.Dir) (rundir.Run, error) {
 func (o runOptions) sameRun(h host, cfg config, args []string, dir rundir.Dir, run rundir.Run) error {
 	h.now = asked.Then(run, h.now)
 	return exit.ByUser(asked.Run{
-		Dir: dir, Config: cfg, Draft: o.draft, Read: h.readFile,
+		Dir: dir, Config: cfg, Draft: o.draft, Read: h.readFile, Getenv: h.getenv,
 		Plan: func(c config) (pipeline.Suite, rundir.Run, error) { return o.planned(h, c, args, run.ID) },
 	}.Is(run))
 }

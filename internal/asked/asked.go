@@ -8,6 +8,7 @@
 package asked
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type Run struct {
 	Config configfile.Config
 	Draft  string // the team's own launch draft, "" = none
 	Read   configfile.ReadFunc
+	Getenv func(string) string
 	Plan   func(configfile.Config) (pipeline.Suite, rundir.Run, error)
 }
 
@@ -55,7 +57,7 @@ func (r Run) Is(run rundir.Run) error {
 	}
 	what, err := r.otherDraft()
 	if what == "" && err == nil {
-		what, err = r.otherConfig(s)
+		what, err = r.otherConfig(run, s)
 	}
 	switch {
 	case what != "":
@@ -87,10 +89,16 @@ func (r Run) otherDraft() (string, error) {
 	return "", err
 }
 
-// otherConfig says in which of the parts that count the config that the run was made from is another one.
-func (r Run) otherConfig(now pipeline.Suite) (string, error) {
-	kept, err := configfile.KeptAt(r.Dir, r.Config)
-	if err != nil {
+// otherConfig says in which of the parts that count the config that the run was made from is another one. Of one that
+// is lost nobody knows.
+func (r Run) otherConfig(run rundir.Run, now pipeline.Suite) (string, error) {
+	kept, err := configfile.KeptAt(r.Dir, r.Config, r.Config.Workspace(r.Getenv))
+	switch none := errors.Is(err, fs.ErrNotExist); {
+	case none && (r.Config.Path == "" || run.Config != "" && runs.MayBeLive(run)):
+		return "", nil
+	case none:
+		return "was made without a config, or has lost its copy of that", nil
+	case err != nil || bytes.Equal(kept.Raw, r.Config.Raw):
 		return "", err
 	}
 	key := kept.FirstOther(r.Config)

@@ -25,7 +25,7 @@ func TestAnotherDraftOrStore(t *testing.T) {
 	now.Path = filepath.Join(dir, "c.yaml")
 	write(configfile.Copy, string(now.Raw))
 	run := rundir.Run{ID: "x"}
-	ask := Run{Dir: rundir.Dir(dir), Config: now, Read: os.ReadFile}
+	ask := Run{Dir: rundir.Dir(dir), Config: now, Read: os.ReadFile, Getenv: os.Getenv}
 	ask.Plan = func(c configfile.Config) (pipeline.Suite, rundir.Run, error) {
 		require.Equal(t, "postgres://ours/db", c.Perf.Store, "a job's word for where a password goes")
 		p := rundir.Plan{Case: rundir.Case{Slug: "a"}}

@@ -1,63 +1,72 @@
 package configfile
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
-	"strings"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // KeptAt is the config that a run directory was made with as if it had been read where now was, and under the same
-// rules: of the workspace that it comes from, names in its text are those of the workspace here.
-func KeptAt(dir rundir.Dir, now Config) (Config, error) {
+// rules: of the workspace that it comes from, names in its text are those of the workspace here, unless now has them,
+// too. fs.ErrNotExist: the directory has none.
+func KeptAt(dir rundir.Dir, now Config, workspace string) (Config, error) {
 	kept, err := Kept(dir, nil)
 	if err != nil {
 		return kept, err
 	}
-	c := Config{File: defaults()}
-	if kept.Path != "" {
-		text := moved(string(kept.Raw), kept.Path, now.Path)
-		if c, err = Parse(filepath.Join(string(dir), Copy), []byte(text)); err != nil {
-			return c, err
-		}
+	path := filepath.Join(string(dir), Copy)
+	if kept.Path == "" {
+		return kept, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	}
+	text := kept.Raw
+	if now.Path != "" && !bytes.Equal(text, now.Raw) {
+		text = moveOf(kept.Path, now.Path, workspace).config(text, now.Raw)
+	}
+	c, err := Parse(path, text)
 	c.Path = now.Path
-	if now.Rules != nil {
+	if err == nil && now.Rules != nil {
 		err = c.Under(now.Rules)
 	}
 	return c, err
-}
-
-// moved is a text with another root in place of that of its file, where both files have the same way below them.
-func moved(text, from, to string) string {
-	for from != to && filepath.Base(from) == filepath.Base(to) && from != "/" {
-		from, to = filepath.Dir(from), filepath.Dir(to)
-	}
-	if from == to || from == "/" || from == "." || to == "" {
-		return text
-	}
-	whole := regexp.MustCompile(regexp.QuoteMeta(from) + `([^\w.@%+-]|$)`)
-	return whole.ReplaceAllString(text, strings.ReplaceAll(to, "$", "$$")+"${1}")
 }
 
 // FirstOther is the first key, in order of names, that the two configs' texts have different values of; "" = they
 // differ in no value.
 func (c Config) FirstOther(o Config) string { return firstOther(values(c.Raw), values(o.Raw)) }
 
-// values is the text of a config without what stands around its values.
+// values is the text of a config without what stands around its values. They are as they are written: 1.10 is not 1.1
+// where a text is asked for.
 func values(text []byte) any {
 	var out any
-	if node, err := strictyaml.Parse("", text); err != nil || node.Decode(&out) != nil {
+	node, err := strictyaml.Parse("", text)
+	if err == nil {
+		asWritten(node)
+		err = node.Decode(&out)
+	}
+	if err != nil {
 		return string(text) // of no config: empty
 	}
 	return out
+}
+
+// asWritten makes texts of all values but null and the key that merges.
+func asWritten(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" && n.ShortTag() != "!!merge" {
+		n.Tag = "!!str"
+	}
+	for _, child := range n.Content {
+		asWritten(child)
+	}
 }
 
 func firstOther(a, b any, at ...any) string {
