@@ -52,10 +52,14 @@ func (r Run) Is(run rundir.Run) error {
 	}
 	have := runs.New{Dir: r.Dir, Run: run}
 	have.Plans, _ = runs.Plans(r.Dir, run) // who goes on with it says which cannot be read
-	if err := runs.SameRun(have, runs.New{Dir: r.Dir, Run: want, Plans: s.Plans}); err != nil {
+	asks := runs.New{Dir: r.Dir, Run: want, Plans: s.Plans}
+	if err := runs.SameRun(have, asks); err != nil {
 		return err
 	}
-	what, err := r.otherDraft()
+	what := otherBase(have, asks, []string{r.Config.Workspace(r.Getenv), r.Getenv("WORKSPACE")})
+	if what == "" {
+		what, err = r.otherDraft()
+	}
 	if what == "" && err == nil {
 		what, err = r.otherConfig(run, s)
 	}

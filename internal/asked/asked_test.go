@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -49,4 +50,56 @@ func TestAnotherDraftOrStore(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, configfile.Draft)))
 	write(configfile.Copy, "perf: {store: \"postgres://theirs/db\"}\n")
 	require.ErrorContains(t, ask.Is(run), "differs in perf: it was made from ")
+}
+
+func TestAnotherBase(t *testing.T) {
+	t.Parallel()
+	made := func(change func(*rundir.Run, *rundir.BuildPlan, *rundir.PairPlan)) runs.New {
+		base := rundir.BuildPlan{Name: rundir.BaseBuild, Source: "/ws/a/base", Container: &rundir.Container{Image: "i:1"}}
+		run, pairs := rundir.Run{ID: "x", Build: rundir.Build{MergeBase: "aaaaaaa"}}, rundir.PairPlan{}
+		change(&run, &base, &pairs)
+		return runs.New{Run: run, Plans: []rundir.Plan{{Case: rundir.Case{ID: "a", Slug: "a"}, Pairs: &pairs, Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild}, base}}}}
+	}
+	type change = func(*rundir.Run, *rundir.BuildPlan, *rundir.PairPlan)
+	none := func(*rundir.Run, *rundir.BuildPlan, *rundir.PairPlan) {}
+	commit := func(c string) change {
+		return func(_ *rundir.Run, b *rundir.BuildPlan, _ *rundir.PairPlan) { b.Commit = c }
+	}
+	source := func(s, c string) change {
+		return func(_ *rundir.Run, b *rundir.BuildPlan, _ *rundir.PairPlan) { b.Source, b.Commit = s, c }
+	}
+	image := func(i string) change {
+		return func(_ *rundir.Run, b *rundir.BuildPlan, _ *rundir.PairPlan) {
+			b.Container = &rundir.Container{Image: i}
+		}
+	}
+	merge := func(m, c string) change {
+		return func(r *rundir.Run, b *rundir.BuildPlan, _ *rundir.PairPlan) { r.Build.MergeBase, b.Commit = m, c }
+	}
+	for name, tt := range map[string]struct {
+		have, want change
+		what       string
+	}{
+		"the same":              {none, none, ""},
+		"source":                {none, source("/ws/b/b2", ""), "its base is /ws/a/base, not /ws/b/b2"},
+		"another workspace":     {none, source("/ws/b/base", ""), ""},
+		"the same commit":       {source("/x", "abcdef1"), source("/ws/b/y", "abcdef1234"), ""},
+		"another commit":        {commit("abcdef1"), commit("abcdef2"), "its base is of commit abcdef1, not of abcdef2"},
+		"has changed files now": {commit("abcdef1"), none, ""},
+		"image":                 {none, image("i:2"), "the image of its base is i:1, not i:2"},
+		"no image":              {none, image(""), ""},
+		"image in a workspace":  {image("/ws/a/i.sqsh"), image("/ws/b/i.sqsh"), ""},
+		"merge base":            {commit("aaaaaaa"), merge("bbbbbbb", ""), "its base is of the merge base aaaaaaa, not of bbbbbbb"},
+		"a base of its own":     {commit("abcdef1"), merge("bbbbbbb", "abcdef1"), ""},
+		"of the store": {none, func(_ *rundir.Run, b *rundir.BuildPlan, p *rundir.PairPlan) {
+			b.Source, p.BaseFrom = "/other", "the last green night"
+		}, ""},
+	} {
+		got := otherBase(made(tt.have), made(tt.want), []string{"/ws/b"})
+		if tt.what == "" {
+			require.Empty(t, got, name)
+		} else {
+			require.Equal(t, "has a measured against another base: "+tt.what, got, name)
+		}
+	}
 }

@@ -77,8 +77,15 @@ func otherCase(have, want rundir.Plan) string {
 		return fmt.Sprintf("has %s as a known failure (%s), which it no longer is", a.ID, a.KnownBug)
 	case have.Pairs == nil && want.Pairs != nil && want.Pairs.BaseFrom == "":
 		return fmt.Sprintf("has %s measured by itself, not in pairs", a.ID)
+	case onSuspicion(have.Pairs) && want.Pairs != nil && !onSuspicion(want.Pairs):
+		return fmt.Sprintf("has %s measured in pairs only where a single run gives reason to, not always", a.ID)
 	}
 	return ""
+}
+
+// onSuspicion reports whether a case is measured in pairs only after a single run that gives reason to.
+func onSuspicion(p *rundir.PairPlan) bool {
+	return p != nil && p.Mode == rundir.PairSuspicious && p.Opened == ""
 }
 
 // otherPlan says which case two drivers of a run have planned differently: they

@@ -43,6 +43,16 @@ func TestWhatSetsRunsApart(t *testing.T) {
 	paired := made(func(_ *rundir.Run, p *rundir.Plan) { p.Pairs = &rundir.PairPlan{} })
 	refused(same, paired, "not in pairs")
 	require.NoError(t, SameRun(paired, same))
+	pairs := func(mode, opened string) New {
+		return made(func(_ *rundir.Run, p *rundir.Plan) { p.Pairs = &rundir.PairPlan{Mode: mode, Opened: opened} })
+	}
+	alone, always, opened := pairs(rundir.PairSuspicious, ""), pairs(rundir.PairAlways, ""), pairs(rundir.PairSuspicious, "labelled")
+	refused(alone, always, "in pairs only where a single run gives reason to")
+	refused(alone, opened, "in pairs only where a single run gives reason to")
+	for _, other := range []New{alone, always, opened} {
+		require.NoError(t, SameRun(always, other))
+		require.NoError(t, SameRun(opened, other))
+	}
 	waived := made(func(_ *rundir.Run, p *rundir.Plan) { p.Case.SkipReason = "waived" })
 	refused(waived, same, "skipped (waived)")
 	require.NoError(t, SameRun(same, waived))
