@@ -111,6 +111,10 @@ func (r Run) otherConfig(run rundir.Run, now pipeline.Suite) (string, error) {
 	}
 	files := fmt.Sprintf("it was made from %s, and %s differs from that at %s",
 		filepath.Join(string(r.Dir), configfile.Copy), cmp.Or(r.Config.Path, "no config"), key)
+	ids := kept.IDs() // what a job has put there may take long to plan
+	if slices.ContainsFunc(now.Plans, func(p rundir.Plan) bool { return p.Case.Pipeline != "" && !slices.Contains(ids, p.Case.ID) }) {
+		return "differs in its cases: " + files, nil
+	}
 	planned := kept
 	planned.Perf.Store = r.Config.Perf.Store // jobs can write what is kept: no password goes where that says
 	s, _, err := r.Plan(planned)

@@ -50,6 +50,14 @@ func TestAnotherDraftOrStore(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, configfile.Draft)))
 	write(configfile.Copy, "perf: {store: \"postgres://theirs/db\"}\n")
 	require.ErrorContains(t, ask.Is(run), "differs in perf: it was made from ")
+	plans := 0
+	ask.Plan = func(configfile.Config) (pipeline.Suite, rundir.Run, error) {
+		plans++
+		p := rundir.Plan{Case: rundir.Case{ID: "a", Slug: "a", Pipeline: "a"}}
+		return pipeline.Suite{Plans: []rundir.Plan{p}}, run, nil
+	}
+	require.ErrorContains(t, ask.Is(run), "differs in its cases: it was made from ")
+	require.Equal(t, 1, plans, "what is kept, and a job can have written, is not planned for nothing")
 }
 
 func TestAnotherBase(t *testing.T) {

@@ -34,7 +34,7 @@ func (c Config) cases(bad func(key, format string, args ...any)) []combination {
 		return out
 	}
 	var out []combination
-	first := map[string]string{}
+	first, made := map[string]string{}, 0
 	for i, e := range c.Cases {
 		key := strictyaml.Path("cases", i)
 		pipeline, why := c.pipelineOf(e)
@@ -47,7 +47,12 @@ func (c Config) cases(bad func(key, format string, args ...any)) []combination {
 			bad(key+".name", "%q is no name for a case: letters, digits, dots, dashes and underscores", name)
 			continue
 		}
-		for _, k := range e.combine(key, bad) {
+		combined := e.combine(key, bad)
+		if made += len(combined); made > maxRoles {
+			bad(key, "makes more than %d cases", maxRoles)
+			break
+		}
+		for _, k := range combined {
 			k.name, k.pipeline, k.tags, k.timeout = name, pipeline, e.Tags, e.Timeout
 			k.id = caseID(name, k.vars)
 			if at, twice := first[k.id]; twice {

@@ -9,16 +9,24 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// maxInstances bounds how many roles a plan has.
-const maxInstances = 1000
+// maxInstances bounds what a count is, and maxRoles how many roles the cases of a config have together, and so how many
+// cases there are: all are planned, those too that are not chosen.
+const (
+	maxInstances = 1000
+	maxRoles     = 100_000
+)
 
-// sizes reads the numbers of the roles and makes their instances.
-func (b *building) sizes() {
+// sizes reads the numbers of the roles and makes their instances. It gives how many more there may be of the left ones.
+func (b *building) sizes(left int) int {
 	s := &scope{combination: b.combination}
 	b.groups = map[string][]*instance{}
 	for i, r := range b.p.Roles {
 		b.at = b.rolePath(i)
 		count := max(1, b.number(s, "count", r.Count, 1))
+		if left -= count; left < 0 {
+			b.bad("count", "makes more than the %d roles that all cases together may have", maxRoles)
+			return left
+		}
 		proto := instance{Role: r, nodes: b.number(s, "nodes", r.Nodes, 1), gpus: b.number(s, "gpus", r.GPUs, 0), ntasks: b.number(s, "tasks", r.Tasks, 1), port: b.number(s, "port", r.Port, 1)}
 		proto.hasPort = r.hasPort(b.p)
 		proto.published = proto.hasPort || r.mentions(b.p, "host")
@@ -32,6 +40,7 @@ func (b *building) sizes() {
 			b.all = append(b.all, &one)
 		}
 	}
+	return left
 }
 
 // number is the whole number that a text stands for; 0 where it is not given.

@@ -53,9 +53,8 @@ func (b *building) rolePath(i int) string {
 	return strictyaml.Path("pipelines", b.pipeline, "roles", i)
 }
 
-// plan makes the plan of a case. What is wrong with it is in b.err.
+// plan makes the plan of a case whose sizes are read. What is wrong with it is in b.err.
 func (b *building) plan() rundir.Plan {
-	b.sizes()
 	b.layOut()
 	p := rundir.Plan{Schema: rundir.Schema, Stage: b.in.Stage, LocalAgent: b.in.Local}
 	p.Case = rundir.Case{

@@ -2,6 +2,7 @@ package generic
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -325,4 +326,22 @@ func TestContainersOfThisMachine(t *testing.T) {
 	require.Equal(t, "i", planOf(t, text).Builds[0].Roles[0].Container.Image)
 	_, err := resolve(text, func(in *Input) { in.Local = true })
 	require.ErrorContains(t, err, "c.yaml:4:43: pipelines.p.roles[0].container.image: the local backend runs no containers")
+}
+
+func TestASuiteHasBounds(t *testing.T) {
+	t.Parallel()
+	text := "pipelines: {p: {roles: [{name: a, kind: task, count: 1000, command: x}]}}\ncases:\n"
+	began := time.Now()
+	_, err := resolve(text + "  - vars: {n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], m: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}\n")
+	require.ErrorContains(t, err, "pipelines.p.roles[0].count: makes more than the 100000 roles that all cases together may have")
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"} {
+		var values []string
+		for i := range 10_000 {
+			values = append(values, strconv.Itoa(i))
+		}
+		text += "  - {name: " + name + ", vars: {n: [" + strings.Join(values, ", ") + "]}}\n"
+	}
+	_, err = resolve(text)
+	require.ErrorContains(t, err, "cases[10]: makes more than 100000 cases")
+	require.Less(t, time.Since(began), 10*time.Second)
 }

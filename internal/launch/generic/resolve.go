@@ -84,10 +84,19 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 	cases := in.Config.cases(func(key, format string, args ...any) { errs.add(in.Doc, key, format, args...) })
 	var plans []rundir.Plan
 	var built []*building
+	left := maxRoles
 	for _, k := range cases {
 		b := &building{combination: k, in: in, p: in.Config.Pipelines[k.pipeline], err: &problems{}}
-		plans, built = append(plans, b.plan()), append(built, b)
-		b.checkTimes(plans[len(plans)-1])
+		built = append(built, b)
+		if left = b.sizes(left); left < 0 {
+			break
+		}
+	}
+	for _, b := range built {
+		if left >= 0 {
+			plans = append(plans, b.plan())
+			b.checkTimes(plans[len(plans)-1])
+		}
 	}
 	errs.addAll(built)
 	if err := errs.join(); err != nil {
