@@ -66,7 +66,7 @@ func (r Run) Is(run rundir.Run) error {
 	switch {
 	case what != "":
 	case err != nil && runs.MayBeLive(run):
-		return nil // who goes on with it reads the same, and says what cannot be read
+		return nil // not for certain another one; who goes on with it says what cannot be read
 	default:
 		return err
 	}
@@ -118,7 +118,10 @@ func (r Run) otherConfig(run rundir.Run, now pipeline.Suite) (string, error) {
 	planned := kept
 	planned.Perf.Store = r.Config.Perf.Store // jobs can write what is kept: no password goes where that says
 	s, _, err := r.Plan(planned)
-	if err != nil {
+	switch {
+	case err != nil && runs.MayBeLive(run):
+		return "", err
+	case err != nil:
 		return fmt.Sprintf("cannot be planned here any more (%v): %s", err, files), nil
 	}
 	var parts []string

@@ -50,6 +50,18 @@ func TestAnotherDraftOrStore(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, configfile.Draft)))
 	write(configfile.Copy, "perf: {store: \"postgres://theirs/db\"}\n")
 	require.ErrorContains(t, ask.Is(run), "differs in perf: it was made from ")
+	asWell := ask.Plan
+	ask.Plan = func(c configfile.Config) (pipeline.Suite, rundir.Run, error) {
+		if c.Path != now.Path || string(c.Raw) != string(now.Raw) {
+			return pipeline.Suite{}, run, os.ErrNotExist
+		}
+		return asWell(c)
+	}
+	require.ErrorContains(t, ask.Is(run), "cannot be planned here any more (file does not exist): it was made from ")
+	live := run
+	live.Cases = []rundir.CaseState{{Slug: "a", State: rundir.CaseRunning}}
+	run = live
+	require.NoError(t, ask.Is(live), "in doubt, live jobs are not left without a driver")
 	plans := 0
 	ask.Plan = func(configfile.Config) (pipeline.Suite, rundir.Run, error) {
 		plans++
