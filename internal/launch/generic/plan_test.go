@@ -331,17 +331,16 @@ func TestContainersOfThisMachine(t *testing.T) {
 func TestASuiteHasBounds(t *testing.T) {
 	t.Parallel()
 	text := "pipelines: {p: {roles: [{name: a, kind: task, count: 1000, command: x}]}}\ncases:\n"
-	began := time.Now()
 	_, err := resolve(text + "  - vars: {n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], m: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}\n")
 	require.ErrorContains(t, err, "pipelines.p.roles[0].count: makes more than the 100000 roles that all cases together may have")
+	var values []string
+	for i := range 100 {
+		values = append(values, strconv.Itoa(i))
+	}
+	hundred := "[" + strings.Join(values, ", ") + "]"
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"} {
-		var values []string
-		for i := range 10_000 {
-			values = append(values, strconv.Itoa(i))
-		}
-		text += "  - {name: " + name + ", vars: {n: [" + strings.Join(values, ", ") + "]}}\n"
+		text += "  - {name: " + name + ", vars: {n: " + hundred + ", m: " + hundred + "}}\n"
 	}
 	_, err = resolve(text)
 	require.ErrorContains(t, err, "cases[10]: makes more than 100000 cases")
-	require.Less(t, time.Since(began), 10*time.Second)
 }
