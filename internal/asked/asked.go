@@ -56,7 +56,7 @@ func (r Run) Is(run rundir.Run) error {
 	if err := runs.SameRun(have, asks); err != nil {
 		return err
 	}
-	what := otherBase(have, asks, []string{r.Config.Workspace(r.Getenv), r.Getenv("WORKSPACE")})
+	what := otherBase(have, asks, r.workspaces())
 	if what == "" {
 		what, err = r.otherDraft()
 	}
@@ -71,6 +71,16 @@ func (r Run) Is(run rundir.Run) error {
 		return err
 	}
 	return &runs.OtherRunError{Dir: r.Dir, ID: run.ID, What: what}
+}
+
+// workspaces are the directories here that stand for others of another agent.
+func (r Run) workspaces() []string {
+	in := r.Config.Workspace(r.Getenv)
+	out := []string{in.Root, in.Named}
+	if w := r.Getenv("WORKSPACE"); w != "" {
+		out = append(out, w, configfile.Beside(w))
+	}
+	return out
 }
 
 // otherDraft says how the launch draft differs.
@@ -102,15 +112,18 @@ func (r Run) otherConfig(run rundir.Run, now pipeline.Suite) (string, error) {
 		return "", nil
 	case none:
 		return "was made without a config, or has lost its copy of that", nil
-	case err != nil || bytes.Equal(kept.Raw, r.Config.Raw):
+	case err != nil || kept.Path == r.Config.Path && bytes.Equal(kept.Raw, r.Config.Raw):
 		return "", err
 	}
 	key := kept.FirstOther(r.Config)
-	if key == "" {
+	if key == "" && kept.Path == r.Config.Path {
 		return "", nil
 	}
 	files := fmt.Sprintf("it was made from %s, and %s differs from that at %s",
 		filepath.Join(string(r.Dir), configfile.Copy), cmp.Or(r.Config.Path, "no config"), key)
+	if key == "" {
+		files = fmt.Sprintf("it was made from %s, and the same stands at %s now, where paths begin elsewhere", kept.Path, r.Config.Path)
+	}
 	ids := kept.IDs() // what a job has put there may take long to plan
 	if slices.ContainsFunc(now.Plans, func(p rundir.Plan) bool { return p.Case.Pipeline != "" && !slices.Contains(ids, p.Case.ID) }) {
 		return "differs in its cases: " + files, nil
@@ -143,8 +156,17 @@ type asking struct {
 	by configfile.Config
 }
 
+// question is a search's, and what counts where a run is to be the one that is asked for: to which nodes of the cluster
+// its job goes, and what makes a role ready.
 func (a asking) question(p rundir.Plan) bisect.Question {
-	return bisect.Asks(p, a.Backend+" "+a.Cluster, a.by.Builds.Make, a.by.Perf)
+	q := bisect.Asks(p, a.Backend+" "+a.Cluster, a.by.Builds.Make, a.by.Perf)
+	q["the cluster's profile"] = fmt.Sprintf("%q %q %t %t %q", a.Profile.Partition, a.Profile.Sbatch, a.Profile.Exclusive, a.Profile.Segment, a.Profile.ExportEnv)
+	for _, b := range p.Builds {
+		for _, r := range b.Roles {
+			q["when its roles are ready"] += fmt.Sprintf("%+v\n", r.Ready)
+		}
+	}
+	return q
 }
 
 // differs names the parts in which the first case that differs does, "" = none does.

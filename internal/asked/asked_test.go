@@ -96,6 +96,11 @@ func TestAnotherBase(t *testing.T) {
 	merge := func(m, c string) change {
 		return func(r *rundir.Run, b *rundir.BuildPlan, _ *rundir.PairPlan) { r.Build.MergeBase, b.Commit = m, c }
 	}
+	bare := func(s, i string) change {
+		return func(_ *rundir.Run, b *rundir.BuildPlan, _ *rundir.PairPlan) {
+			b.Source, b.Container.Image = s, i
+		}
+	}
 	for name, tt := range map[string]struct {
 		have, want change
 		what       string
@@ -108,6 +113,8 @@ func TestAnotherBase(t *testing.T) {
 		"has changed files now": {commit("abcdef1"), none, ""},
 		"image":                 {none, image("i:2"), "the image of its base is i:1, not i:2"},
 		"no image":              {none, image(""), ""},
+		"image, not source":     {bare("/ws/b1", ""), bare("", "i:2"), "its base is /ws/b1, not i:2"},
+		"source, not image":     {bare("", "i:2"), bare("/ws/b1", ""), "its base is i:2, not /ws/b1"},
 		"image in a workspace":  {image("/ws/a/i.sqsh"), image("/ws/b/i.sqsh"), ""},
 		"merge base":            {commit("aaaaaaa"), merge("bbbbbbb", ""), "its base is of the merge base aaaaaaa, not of bbbbbbb"},
 		"a base of its own":     {commit("abcdef1"), merge("bbbbbbb", "abcdef1"), ""},
@@ -121,5 +128,25 @@ func TestAnotherBase(t *testing.T) {
 		} else {
 			require.Equal(t, "has a measured against another base: "+tt.what, got, name)
 		}
+	}
+}
+
+// What a search may leave out counts here: the nodes that a job goes to, and what makes a role ready.
+func TestWhatCounts(t *testing.T) {
+	t.Parallel()
+	made := func(change func(*pipeline.Suite)) asking {
+		s := pipeline.Suite{Backend: rundir.BackendSlurm, Plans: []rundir.Plan{{
+			Case: rundir.Case{Slug: "a"}, Builds: []rundir.BuildPlan{{Roles: []rundir.RolePlan{{Name: "S", Ready: rundir.Ready{TCP: true}}}}},
+		}}}
+		change(&s)
+		return asking{Suite: s}
+	}
+	same := made(func(*pipeline.Suite) {})
+	for want, change := range map[string]func(*pipeline.Suite){
+		"":                         func(s *pipeline.Suite) { s.Profile.Account = "other" },
+		"the cluster's profile":    func(s *pipeline.Suite) { s.Profile.Partition = "other" },
+		"when its roles are ready": func(s *pipeline.Suite) { s.Plans[0].Builds[0].Roles[0].Ready = rundir.Ready{HTTPPath: "/health"} },
+	} {
+		require.Equal(t, want, differs(same, made(change)))
 	}
 }

@@ -1,6 +1,7 @@
 package asked
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -44,11 +45,14 @@ func differentBuild(old, now rundir.BuildPlan, workspaces []string) string {
 		return b.Container.Image
 	}
 	unknown := old.Commit == "" || now.Commit == ""
+	place := func(b rundir.BuildPlan) string { return cmp.Or(b.Source, image(b)) }
 	switch {
 	case otherCommit(old.Commit, now.Commit):
 		return fmt.Sprintf("its base is of commit %s, not of %s", old.Commit, now.Commit)
 	case unknown && otherPlace(old.Source, now.Source, workspaces):
 		return fmt.Sprintf("its base is %s, not %s", old.Source, now.Source)
+	case unknown && (old.Source == "") != (now.Source == "") && (image(old) == "") != (image(now) == ""):
+		return fmt.Sprintf("its base is %s, not %s", place(old), place(now))
 	case otherPlace(image(old), image(now), workspaces):
 		return fmt.Sprintf("the image of its base is %s, not %s", image(old), image(now))
 	}

@@ -13,40 +13,60 @@ import (
 // tmp is what Jenkins adds to a workspace's name for the directory of its own files beside that.
 const tmp = "@tmp"
 
-// Workspace is the directory that comes and goes with the agent's copy of what the config belongs to: $WORKSPACE, or
-// the checkout that the config is in, or else the config's own directory.
-func (c Config) Workspace(getenv func(string) string) string {
+// Workspace is the directory that comes and goes with the agent's copy of what a config belongs to.
+type Workspace struct {
+	Root  string // as the config's path names it
+	Named string // as $WORKSPACE does, where a link leads to it; else the same
+}
+
+// Workspace is $WORKSPACE, or the checkout that the config is in, or else the config's own directory.
+func (c Config) Workspace(getenv func(string) string) Workspace {
 	own := filepath.Dir(c.Path)
 	if w := filepath.Clean(getenv("WORKSPACE")); filepath.IsAbs(w) && w != "/" {
-		for _, root := range []string{w, w + tmp} {
-			if own == root || strings.HasPrefix(own, root+"/") {
+		linked, err := filepath.EvalSymlinks(w)
+		if err != nil {
+			linked = w
+		}
+		for _, root := range []Workspace{{w, w}, {w + tmp, w + tmp}, {linked, w}, {linked + tmp, w + tmp}} {
+			if below(c.Path, root.Root) {
 				return root
 			}
 		}
 	}
 	for dir := own; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
-			return dir
+			return Workspace{dir, dir}
 		}
 	}
-	return own
+	return Workspace{own, own}
 }
+
+// Beside is where Jenkins keeps its own files of a workspace.
+func Beside(workspace string) string { return filepath.Clean(workspace) + tmp }
+
+func below(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }
 
 // move is the root of one workspace, and that of another that stands for it.
 type move struct{ from, to string }
 
-// moveOf is where what a file belongs to has moved when the file has, if both have the same way below it: no higher
-// than the workspace that the file is in now.
-func moveOf(from, to, workspace string) move {
-	for to != workspace && filepath.Base(from) == filepath.Base(to) && filepath.Dir(from) != "/" && filepath.Dir(to) != "/" {
+// moves are where what a file belongs to has moved when the file has, if both have the same way below it: no higher
+// than the workspace that the file is in now. A workspace that a link leads to has moved beside that link, too.
+func (w Workspace) moves(from, to string) []move {
+	for to != w.Root && filepath.Base(from) == filepath.Base(to) && filepath.Dir(from) != "/" && filepath.Dir(to) != "/" {
 		from, to = filepath.Dir(from), filepath.Dir(to)
 	}
-	if a, ok := strings.CutSuffix(from, tmp); ok {
-		if b, ok := strings.CutSuffix(to, tmp); ok {
-			return move{a, b}
+	moves := []move{{from, to}}
+	if to == w.Root && w.Named != w.Root {
+		moves = append(moves, move{filepath.Join(filepath.Dir(w.Named), filepath.Base(from)), w.Named})
+	}
+	for i, m := range moves {
+		a, ok := strings.CutSuffix(m.from, tmp)
+		b, too := strings.CutSuffix(m.to, tmp)
+		if ok && too {
+			moves[i] = move{a, b}
 		}
 	}
-	return move{from, to}
+	return moves
 }
 
 // text is a text with the other root wherever it names this one.

@@ -18,8 +18,8 @@ import (
 
 // KeptAt is the config that a run directory was made with as if it had been read where now was, and under the same
 // rules: of the workspace that it comes from, names in its text are those of the workspace here, unless now has them,
-// too. fs.ErrNotExist: the directory has none.
-func KeptAt(dir rundir.Dir, now Config, workspace string) (Config, error) {
+// too. One that comes from the same workspace stays where it was. fs.ErrNotExist: the directory has none.
+func KeptAt(dir rundir.Dir, now Config, in Workspace) (Config, error) {
 	kept, err := Kept(dir, nil)
 	if err != nil {
 		return kept, err
@@ -28,12 +28,16 @@ func KeptAt(dir rundir.Dir, now Config, workspace string) (Config, error) {
 	if kept.Path == "" {
 		return kept, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	}
-	text := kept.Raw
-	if now.Path != "" && !bytes.Equal(text, now.Raw) {
-		text = moveOf(kept.Path, now.Path, workspace).config(text, now.Raw)
+	text, from := kept.Raw, kept.Path
+	if !below(from, in.Root) {
+		if from = now.Path; from != "" && !bytes.Equal(text, now.Raw) {
+			for _, m := range in.moves(kept.Path, now.Path) {
+				text = m.config(text, now.Raw)
+			}
+		}
 	}
 	c, err := Parse(path, text)
-	c.Path = now.Path
+	c.Path = from
 	if err == nil && now.Rules != nil {
 		err = c.Under(now.Rules)
 	}

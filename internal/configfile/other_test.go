@@ -46,7 +46,7 @@ func TestATextOfAnotherWorkspace(t *testing.T) {
 		{"/c/d", "/ci/c.yaml", "/ws/ci/c.yaml", "/ws", "/c/d"},
 		{"/ws/a", "/ws/a/c.yaml", "/ws/a/c.yaml", "/ws/a", "/ws/a"},
 	} {
-		require.Equal(t, tt.want, moveOf(tt.from, tt.to, tt.workspace).text(tt.text), "%+v", tt)
+		require.Equal(t, tt.want, Workspace{tt.workspace, tt.workspace}.moves(tt.from, tt.to)[0].text(tt.text), "%+v", tt)
 	}
 }
 
@@ -65,17 +65,25 @@ func TestAConfigOfAnotherWorkspace(t *testing.T) {
 		require.Equal(t, tt.want, string(m.config([]byte(tt.kept), []byte(tt.now))), tt.kept)
 	}
 	dir := rundir.Dir(t.TempDir())
-	_, err := KeptAt(dir, Config{Path: "/ws/b/c.yaml"}, "/ws/b")
+	_, err := KeptAt(dir, Config{Path: "/ws/b/c.yaml"}, Workspace{"/ws/b", "/ws/b"})
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	for name, text := range map[string]string{Copy: "runs_dir: /ws/a/runs\n", Origin: "/ws/a/c.yaml\n"} {
 		require.NoError(t, os.WriteFile(filepath.Join(string(dir), name), []byte(text), 0o600))
 	}
-	c, err := KeptAt(dir, Config{Path: "/ws/b/c.yaml"}, "/ws/b")
+	c, err := KeptAt(dir, Config{Path: "/ws/b/c.yaml"}, Workspace{"/ws/b", "/ws/b"})
 	require.NoError(t, err)
 	require.Equal(t, "/ws/b/runs", c.Config.RunsDir)
-	c, err = KeptAt(dir, Config{Path: "/ws/b/c.yaml", Raw: c.Raw}, "/ws/b")
+	c, err = KeptAt(dir, Config{Path: "/ws/b/c.yaml", Raw: c.Raw}, Workspace{"/ws/b", "/ws/b"})
 	require.NoError(t, err)
 	require.Equal(t, "/ws/b/runs", c.Config.RunsDir)
+	c, err = KeptAt(dir, Config{Path: "/ws/b/c.yaml", Raw: []byte("runs_dir: /ws/b/runs\n")}, Workspace{"/ws", "/ws"})
+	require.NoError(t, err)
+	require.Equal(t, "/ws/a/c.yaml", c.Path, "of the same workspace: it has not moved")
+	require.Equal(t, "/ws/a/runs", c.Config.RunsDir)
+	require.NoError(t, os.WriteFile(filepath.Join(string(dir), Origin), []byte("/real/a/c.yaml\n"), 0o600))
+	c, err = KeptAt(dir, Config{Path: "/real/b/c.yaml", Raw: []byte("runs_dir: /ws/b/runs\n")}, Workspace{"/real/b", "/ws/b"})
+	require.NoError(t, err)
+	require.Equal(t, "/ws/b/runs", c.Config.RunsDir, "as a link names it")
 }
 
 func TestWorkspaceOfAConfig(t *testing.T) {
@@ -90,9 +98,12 @@ func TestWorkspaceOfAConfig(t *testing.T) {
 		filepath.Join(top, "re"):   filepath.Join(top, "repo"),
 		filepath.Join(top, "repo"): filepath.Join(top, "repo"),
 	} {
-		require.Equal(t, want, c.Workspace(func(string) string { return workspace }), workspace)
+		require.Equal(t, Workspace{want, want}, c.Workspace(func(string) string { return workspace }), workspace)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(top, link))
+	require.Equal(t, Workspace{top, link}, c.Workspace(func(string) string { return link }))
 	c.Path = "/ws/j@tmp/x/c.yaml"
-	require.Equal(t, "/ws/j@tmp", c.Workspace(func(string) string { return "/ws/j" }))
-	require.Equal(t, "/ws/j@tmp/x", c.Workspace(func(string) string { return "" }))
+	require.Equal(t, Workspace{"/ws/j@tmp", "/ws/j@tmp"}, c.Workspace(func(string) string { return "/ws/j" }))
+	require.Equal(t, Workspace{"/ws/j@tmp/x", "/ws/j@tmp/x"}, c.Workspace(func(string) string { return "" }))
 }

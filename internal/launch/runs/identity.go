@@ -79,6 +79,8 @@ func otherCase(have, want rundir.Plan) string {
 		return fmt.Sprintf("has %s measured by itself, not in pairs", a.ID)
 	case onSuspicion(have.Pairs) && want.Pairs != nil && !onSuspicion(want.Pairs):
 		return fmt.Sprintf("has %s measured in pairs only where a single run gives reason to, not always", a.ID)
+	case onSuspicion(have.Pairs) && onSuspicion(want.Pairs) && want.Pairs.OpenAt < have.Pairs.OpenAt:
+		return fmt.Sprintf("has %s measured in pairs from another ab.open_at on than %v", a.ID, want.Pairs.OpenAt)
 	}
 	return ""
 }

@@ -53,6 +53,11 @@ func TestWhatSetsRunsApart(t *testing.T) {
 		require.NoError(t, SameRun(always, other))
 		require.NoError(t, SameRun(opened, other))
 	}
+	sooner := made(func(_ *rundir.Run, p *rundir.Plan) {
+		p.Pairs = &rundir.PairPlan{Mode: rundir.PairSuspicious, OpenAt: -0.5}
+	})
+	refused(alone, sooner, "from another ab.open_at on than -0.5")
+	require.NoError(t, SameRun(sooner, alone))
 	waived := made(func(_ *rundir.Run, p *rundir.Plan) { p.Case.SkipReason = "waived" })
 	refused(waived, same, "skipped (waived)")
 	require.NoError(t, SameRun(same, waived))
