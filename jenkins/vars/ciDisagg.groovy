@@ -369,13 +369,6 @@ private static String conclusionOf(String result) {
     return result == 'SUCCESS' ? 'SUCCESS' : result == 'ABORTED' ? 'CANCELED' : 'FAILURE'
 }
 
-/** The library's own parameters; all others are flags of the binary. */
-@NonCPS
-private static List ownNames() {
-    return ['binary', 'url', 'sha256', 'versionCheck', 'name', 'mode', 'results', 'propagate', 'html', 'checks', 'comment', 'tests',
-            'runDir', 'runId', 'description', 'keepTestNames', 'stdioRetention', 'skipMarkingStageUnstable']
-}
-
 /** What is wrong with the parameters as far as the library knows them; the binary knows its flags better. */
 @NonCPS
 private static String complaint(Map params) {
@@ -429,8 +422,11 @@ private static Map describe(String verb, Map params, String build, String usualM
         }
     }
     job.reportDir = "${job.label}-report".toString()
+    // The library's own parameters; all others are flags of the binary.
+    List own = ['binary', 'url', 'sha256', 'versionCheck', 'name', 'mode', 'results', 'propagate', 'html', 'checks', 'comment', 'tests',
+                'runDir', 'runId', 'description', 'keepTestNames', 'stdioRetention', 'skipMarkingStageUnstable']
     for (Map.Entry entry : params.entrySet()) {
-        if (!ownNames().contains(entry.key)) {
+        if (!own.contains(entry.key)) {
             job.flags.put(entry.key, entry.value)
         }
     }
