@@ -90,11 +90,14 @@ func TestSlurmControllerDownForAWhile(t *testing.T) {
 	t.Parallel()
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "2x4"})
 	o := optionsOn(t, c, slurm.Options{Timeout: 5 * time.Second})
-	enough := filepath.Join(t.TempDir(), "enough")
-	addCase(&o, "c", goodServer, clientUntil(enough))
+	dir := t.TempDir()
+	enough, server, client := filepath.Join(dir, "enough"), filepath.Join(dir, "server"), filepath.Join(dir, "client")
+	addCase(&o, "c", ": > "+server+"; "+goodServer, ": > "+client+"; "+clientUntil(enough))
 	var seen updates
 	_, wait := startDrive(t, &o, &seen)
-	waitFor(t, &seen, Role, "BENCHMARK r")
+	for _, runs := range []string{server, client} { // before it does, its srun needs the controller
+		require.Eventually(t, func() bool { _, err := os.Stat(runs); return err == nil }, ample, 20*time.Millisecond)
+	}
 	c.StopController(t)
 	waitFor(t, &seen, Warning, "squeue says nothing")
 	touch(t, enough)
