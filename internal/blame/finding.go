@@ -349,7 +349,7 @@ func (c *analysis) others(f *Finding, root Event) {
 
 // collateral reports whether a failure is proven to come from the root's, and how.
 func (c *analysis) collateral(e, root Event) (string, bool) {
-	if e.Assert || e.OOM || e.Kind == Storage || e.Kind == NeverStarted || alsoNotSetUp(e, c.ends, c.lines) || root.Role == "" && root.Kind == Storage {
+	if e.Assert || e.OOM || e.Kind == Storage || e.Kind == NeverStarted || setUpFailed(e, c.ends, c.lines) || root.Role == "" && root.Kind == Storage {
 		return "", false // nobody else is the reason
 	}
 	later := !e.At.IsZero() && !root.At.IsZero() && !e.At.Before(root.At)

@@ -201,7 +201,7 @@ func (c *analysis) isFatal(e Event) bool {
 		case e.OOM:
 			return true
 		case e.ByUs:
-			return killedToo(e, c.ends, c.ev.Skew) || alsoNotSetUp(e, c.ends, c.lines)
+			return killedToo(e, c.ends, c.ev.Skew) || setUpFailed(e, c.ends, c.lines)
 		}
 		return e.Exit != 0 || !e.Expected
 	case TestFailed:
@@ -458,9 +458,9 @@ func (c *analysis) nobody() Finding {
 	return Finding{}
 }
 
-// alsoNotSetUp reports whether a role gave up before its command ran, by itself, or as another one did that nobody had
-// stopped. One that we stop while it is being set up says the same.
-func alsoNotSetUp(e Event, ends map[string]Event, lines map[string][]Line) bool {
+// setUpFailed reports whether a role that was not set up gave up by itself. One that we stop while it is being set up
+// says the same; it is believed where another one, that nobody had stopped, was not set up either.
+func setUpFailed(e Event, ends map[string]Event, lines map[string][]Line) bool {
 	if !notSetUp(e, lines[e.Role]) {
 		return false
 	}
