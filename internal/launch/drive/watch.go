@@ -156,7 +156,7 @@ func (t caseTransition) seeAgent(rec *rundir.AgentRecord) {
 	t.tellAgent(before, rec)
 	if rec.End != nil && c.facts.EndSeen.IsZero() {
 		c.facts.EndSeen = t.at
-		t.queue.reset(t.at, 1500*time.Millisecond) // the batch script ends in a moment
+		t.queue.reset(t.at, time.Second*9/10) // by the next look the batch script has ended
 	}
 }
 
