@@ -12,12 +12,13 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath
 PYTHON := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3
 GOLANGCI_VERSION := 2.15.0
 DEMO_DIR := demo/$(shell date +%Y%m%d-%H%M%S)
-# Whole runs of the binary have packages of their own; elsewhere what needs a browser or a login node is told by its name.
+# Whole runs of the binary have packages of their own: in e2e of the one that users get, in faults of one that watches for
+# races. Elsewhere what needs a browser or a login node is told by its name.
 E2E_PACKAGES := ./cmd/ci-disagg/e2e ./cmd/ci-disagg/faults
 E2E_TESTS := ^Test(Browser|SSH)
 # Long tables that the race detector makes five times longer: they compute, and what goroutines share in their packages is
 # shared in other tests too, under -race. Scripts starts the binary 600 times, for verbs that end at once; whole runs of it
-# are under -race in make e2e. One that is renamed runs under -race until it is named here again.
+# are under -race in faults. One that is renamed runs under -race until it is named here again.
 PLAIN_TESTS := ^Test(Scripts|WhatAServerEndedOf|EveryConfigOnARealCluster|OutputsNeverContradict|OutputsOfOddRunsNeverContradict|CommentsCiteWhatIsThere|RandomDocuments|JSONFaultsNameTheLine|CandidateLinesAreBounded|PowerIsMonotone|ReplayGivesTheSameDecision|RecordedHistories|GeneratedHistories|CUDAErrors|Attribution|Bounded|FoldVeryMany|Corpus|Metamorphic)$$
 
 .PHONY: help

@@ -44,7 +44,7 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if binary, err = runtest.Build(root, dir); err != nil {
+	if binary, err = runtest.BuildStatic(root, dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -2,5 +2,5 @@
 
 package runtest
 
-// buildFlags let the binary under test watch for races when the tests do.
+// buildFlags let a binary under test watch for races when the tests do.
 func buildFlags() []string { return []string{"-race"} }

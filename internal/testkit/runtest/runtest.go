@@ -53,11 +53,21 @@ func Conf() []string {
 	return append(slurmtest.Patient(), "KillWait=30")
 }
 
-// Build builds ci-disagg of the repository at root in dir, and looks whether the stand-in workload can run.
+// Build builds ci-disagg of the repository at root in dir, to watch for races when the tests do, and looks whether the
+// stand-in workload can run.
 func Build(root, dir string) (binary string, err error) {
+	return build(root, dir, os.Environ(), buildFlags()...)
+}
+
+// BuildStatic is Build of the binary that users get.
+func BuildStatic(root, dir string) (binary string, err error) {
+	return build(root, dir, append(os.Environ(), "CGO_ENABLED=0"), "-trimpath")
+}
+
+func build(root, dir string, env []string, flags ...string) (binary string, err error) {
 	binary = filepath.Join(dir, "ci-disagg")
-	build := exec.Command("go", append(append([]string{"build"}, buildFlags()...), "-o", binary, "./cmd/ci-disagg")...) //nolint:gosec // no one else's words
-	build.Dir = root
+	build := exec.Command("go", append(append([]string{"build"}, flags...), "-o", binary, "./cmd/ci-disagg")...) //nolint:gosec // no one else's words
+	build.Dir, build.Env = root, env
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
