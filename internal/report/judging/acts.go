@@ -43,6 +43,8 @@ type Acceptance struct {
 	Record  baseline.Record // Normal
 	Run     baseline.Record // whose level is accepted
 	Changes []LevelChange
+	// Retired are the series ("point/metric") that runs before measured and this one does not: no later one is to.
+	Retired []string
 }
 
 // Accept makes the act that takes the level of a run of the history for intended:
@@ -78,7 +80,22 @@ func (s Setup) Accept(h baseline.History, run string, series []string, act basel
 		}
 		out.Changes = append(out.Changes, c)
 	}
+	if len(act.Series) == 0 {
+		out.Retired = retired(before, target)
+	}
 	return out, nil
+}
+
+// retired are the series that were expected of a run and that it lacks.
+func retired(before baseline.History, r baseline.Record) []string {
+	var names []string
+	for key, h := range habits(before) {
+		if _, ok := r.Find(key.point, key.metric); !ok && h.expected() {
+			names = append(names, SeriesName(key.point, key.metric))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // measuredSeries is the canonical name of a series that the run measured.

@@ -217,6 +217,59 @@ func TestAMetricThatDisappearsIsNotAPass(t *testing.T) {
 	require.Equal(t, "not measured by this run, but by 5 of the last 5 runs", row.Reason)
 }
 
+// However often it is missing: nobody gets used to it but by saying so.
+func TestAMetricThatDisappearedStaysMissing(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir()+"/store")
+	for i := range 10 {
+		save(t, s, nightly("c", i, noisy(i)))
+	}
+	without := func(i int, value float64) judging.Judgement {
+		r := nightly("c", i, value)
+		r.Measurements = r.Measurements[:1]
+		j := judge(t, setup(s), r.Normal())
+		require.True(t, j.Record.Valid, j.Record.Problems)
+		save(t, s, j.Record)
+		return j
+	}
+	for i := 10; i < 20; i++ {
+		value := noisy(i)
+		if i > 14 {
+			value *= 0.7 // a regression is worse, and hides nothing
+		}
+		j := without(i, value)
+		row := word(t, j, "ttft_median_ms")
+		require.Equal(t, verdict.Invalid, row.Verdict, "night %d", i)
+		if i == 12 {
+			require.Equal(t, "not measured by this run, but by 5 of 5 runs before 2 runs lacked it (where that is intended: baseline accept)", row.Reason)
+		}
+	}
+
+	q := baseline.Query{Case: "c", Match: nightly("c", 0, 1).Match}
+	h, err := s.History(t.Context(), q)
+	require.NoError(t, err)
+	some, err := setup(s).Accept(h, "", []string{tput}, baseline.Act{By: "ana", At: day(400), Why: "slower"})
+	require.NoError(t, err)
+	require.Empty(t, some.Retired)
+	save(t, s, some.Record)
+	require.Equal(t, verdict.Invalid, word(t, without(20, 0.7*noisy(20)), "ttft_median_ms").Verdict, "of another metric")
+
+	h, err = s.History(t.Context(), q)
+	require.NoError(t, err)
+	whole, err := setup(s).Accept(h, "", nil, baseline.Act{By: "ana", At: day(400), Why: "no longer measured"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"con64/ttft_median_ms"}, whole.Retired)
+	save(t, s, whole.Record)
+	for i := 21; i < 24; i++ {
+		require.Len(t, without(i, 0.7*noisy(i)).Rows, 1)
+	}
+	for i := 24; i < 27; i++ {
+		require.NotEqual(t, verdict.Invalid, word(t, judge(t, setup(s), nightly("c", i, 0.7*noisy(i))), "ttft_median_ms").Verdict)
+		save(t, s, nightly("c", i, 0.7*noisy(i)))
+	}
+	require.Equal(t, verdict.Invalid, word(t, without(27, 0.7*noisy(27)), "ttft_median_ms").Verdict, "measured again")
+}
+
 // Someone wrote a value down, so somebody wants to know.
 func TestAPinnedMetricThatIsNotMeasuredIsNotAPass(t *testing.T) {
 	t.Parallel()

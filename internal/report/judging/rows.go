@@ -103,18 +103,8 @@ func withoutBaseline(row verdict.Row, word verdict.Word, why string) verdict.Row
 	}
 }
 
-// usually is how many of the last recently runs must have measured a gating
-// metric for its absence to be a fault.
-const (
-	recently = 5
-	usually  = 3
-)
-
-// seriesKey is a series within a case.
-type seriesKey struct{ point, metric string }
-
-// expected are the series that this run lacks, and why it should have them: the
-// last runs had them, or someone wrote a value down.
+// expected are the series that this run lacks, and why it should have them: runs before it had them, or someone wrote a
+// value down.
 func (t *trial) expected() map[seriesKey]string {
 	have := map[seriesKey]bool{}
 	measured := map[string]bool{} // at any point
@@ -123,16 +113,9 @@ func (t *trial) expected() map[seriesKey]string {
 		measured[m.Metric] = true
 	}
 	lacks := map[seriesKey]string{}
-	count := map[seriesKey]int{}
-	last := t.past.Runs[max(0, len(t.past.Runs)-recently):]
-	for _, rec := range last {
-		for _, m := range rec.Measurements {
-			count[seriesKey{m.Point, m.Metric}]++
-		}
-	}
-	for key, n := range count {
-		if !have[key] && n >= usually {
-			lacks[key] = fmt.Sprintf("by %d of the last %d runs", n, len(last))
+	for key, h := range habits(t.past.History) {
+		if !have[key] && h.expected() {
+			lacks[key] = h.String()
 		}
 	}
 	for _, e := range t.Pins.Cases[t.Record.Case] {

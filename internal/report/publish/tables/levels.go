@@ -115,6 +115,9 @@ func Acceptance(w io.Writer, a judging.Acceptance, all bool) {
 	if others > 0 {
 		fmt.Fprintf(w, "  and %s that gate nothing\n", plain.Count(others, "metric"))
 	}
+	if len(a.Retired) > 0 {
+		fmt.Fprintf(w, "  not measured by it, and expected of no later run: %s\n", plain.Line(strings.Join(a.Retired, ", ")))
+	}
 }
 
 func change(c judging.LevelChange) string {
