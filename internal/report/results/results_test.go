@@ -267,3 +267,27 @@ func TestOwnFailures(t *testing.T) {
 		require.Equal(t, tc.want, isOwn(&c), name)
 	}
 }
+
+// A test during which its session ended has not passed, whatever became of the exit code (`pytest … || true`).
+func TestASessionThatEndedDuringATest(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		how  func(*Role)
+		want junit.Status
+	}{
+		"its process ended with 0":  {func(*Role) {}, junit.Errored},
+		"nobody knows its process":  {func(r *Role) { r.State = "" }, junit.Errored},
+		"its process ended with 2":  {func(r *Role) { r.Exit = 2 }, junit.Skipped},
+		"its process was ended":     {func(r *Role) { r.StoppedBy = rundir.StoppedByAgent }, junit.Skipped},
+		"its process died of a 137": {func(r *Role) { r.Exit, r.Signal = 137, 9 }, junit.Skipped},
+	} {
+		r := role("BENCHMARK", 50, 0)
+		r.Expected = nil
+		r.Results = []File{resultFile("BENCHMARK", counting(1, test("t.py::test_a", 5, ""), junit.Case{}))}
+		tc.how(&r)
+		told := readTests(r, planned, fold.Pass)
+		require.Len(t, told.Tests, 2, name)
+		require.Equal(t, tc.want, told.Tests[1].Case.Status(), name)
+		require.Equal(t, tc.want.Red(), told.First != nil, name)
+	}
+}

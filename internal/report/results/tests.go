@@ -167,11 +167,11 @@ func (t *RoleResult) addFile(file File) {
 
 // identify gives a case its name and the planned id that it reports, "" if none. A
 // session that ended during a test leaves a case without a name: where the process is
-// known, its end is the red case.
+// known to have ended otherwise than well, its end is the red case.
 func identify(c *junit.Case, role Role, caseID string) (TestName, string) {
 	if isInterrupted(c) {
 		status := junit.Skipped
-		if role.State == "" {
+		if role.State == "" || role.endedWell() {
 			status = junit.Errored
 		}
 		c.Name = "(interrupted)"
@@ -190,6 +190,11 @@ func identify(c *junit.Case, role Role, caseID string) (TestName, string) {
 	}
 	c.Classname = cmp.Or(c.Classname, "(root)")
 	return TestName{false, c.Classname, c.Name}, ""
+}
+
+// endedWell reports whether the role's process ended by itself and with 0.
+func (r Role) endedWell() bool {
+	return r.State == rundir.RoleEnded && r.StoppedBy == "" && r.Exit == 0 && r.Signal == 0 && !r.OOM
 }
 
 // readings are what cases of one name are, by the suites of a file that they stand in. Cases of two suites are never
