@@ -133,8 +133,11 @@ func (t *transition) seeAgents(watched []key, sights []follow.Sight) {
 		if !c.watched() || c.key(i) != watched[n] {
 			continue
 		}
-		if s.Local && c.facts.Local.Alive && !s.Alive {
-			c.facts.Local = &outcome.Process{GoneSince: looked}
+		if s.Local && c.facts.Local.Alive {
+			c.facts.Local = &outcome.Process{Alive: s.Alive, Elsewhere: s.Elsewhere}
+			if !s.Alive {
+				c.facts.Local.GoneSince = looked
+			}
 		}
 		if !s.Unread {
 			c.facts.Looked = looked

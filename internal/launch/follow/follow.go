@@ -31,8 +31,10 @@ type Job struct {
 type Sight struct {
 	Record *rundir.AgentRecord // nil: nothing new
 	Unread bool                // whether there is a record, and which, could not be found out
-	Local  bool                // its process can be seen from here
+	Local  bool                // it is a process of this machine, or of Elsewhere
 	Alive  bool
+	// Elsewhere is the host on which it cannot be seen from here. "" = it is here.
+	Elsewhere string
 }
 
 // Reader reads what the agents write.
@@ -80,7 +82,7 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 	paths := make([]string, 0, len(watch))
 	for i, w := range watch {
 		if w.Job.Backend == rundir.BackendLocal {
-			sights[i].Local, sights[i].Alive = true, jobs.Alive(w.Job)
+			sights[i].Local, sights[i].Alive, sights[i].Elsewhere = true, jobs.Alive(w.Job), jobs.Elsewhere(w.Job)
 		}
 		paths = append(paths, w.There.AgentFile())
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -133,16 +134,28 @@ func (b Local) Find(_ context.Context, j rundir.Job) (slurm.Job, bool, error) {
 // Cookie is the NAME=value that marks the processes of an attempt.
 func Cookie(j rundir.Job) string { return jobCookie + "=" + j.Name }
 
-// Alive reports whether the local agent's process is still there.
+// Elsewhere is the host on which a local job runs, where none of its processes can be seen from here. "" = they can.
+func Elsewhere(j rundir.Job) string {
+	if j.Backend != rundir.BackendLocal || j.Host == "" || j.Host == lease.HostName() {
+		return ""
+	}
+	return j.Host
+}
+
+// Alive reports whether the local agent's process is still there, or runs where nobody can say so.
 func Alive(j rundir.Job) bool {
 	pid, err := strconv.Atoi(j.ID)
-	return err == nil && proc.Alive(pid, Cookie(j))
+	return Elsewhere(j) != "" || err == nil && proc.Alive(pid, Cookie(j))
 }
 
 // Cancel asks the agents to end, which tear their roles down.
 func (b Local) Cancel(_ context.Context, jobs []rundir.Job) error {
 	var errs []error
 	for _, j := range jobs {
+		if host := Elsewhere(j); host != "" {
+			errs = append(errs, fmt.Errorf("it runs on %s: cancel it there", host))
+			continue
+		}
 		if j.ID == "" {
 			found, ok, _ := b.Find(context.Background(), j)
 			if !ok {

@@ -402,8 +402,10 @@ func resolveLocal(f Facts) Resolution {
 		return r
 	}
 	switch {
-	case ended(f) && !p.Alive, ended(f) && f.Now.Sub(f.EndSeen) >= f.Bounds.Stuck:
+	case ended(f) && (!p.Alive || p.Elsewhere != ""), ended(f) && f.Now.Sub(f.EndSeen) >= f.Bounds.Stuck:
 		r = fromAgent(f, view{}, r)
+	case p.Elsewhere != "" && f.Now.Sub(heard(f)) >= f.Bounds.Lost:
+		return done(r, rundir.OutcomeLost, KindLost, "record", fmt.Sprintf("its agent has written nothing for %v, and cannot be seen from this host, only on %s", f.Bounds.Lost, p.Elsewhere))
 	case !p.Alive && !p.GoneSince.IsZero() && f.Now.Sub(p.GoneSince) >= time.Second:
 		if f.Job.Cancel != nil {
 			return ours(f, view{}, r)

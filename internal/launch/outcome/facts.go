@@ -116,6 +116,7 @@ func Accountable(p rundir.Plan) []string {
 type Process struct {
 	Alive     bool
 	GoneSince time.Time // first time it was found gone
+	Elsewhere string    // the host on which it cannot be seen from here, whence it counts as alive; "" = it is here
 }
 
 // Bounds are the times that Resolve waits before it draws a conclusion. The zero

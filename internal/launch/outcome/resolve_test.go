@@ -420,6 +420,13 @@ func TestResolveLocal(t *testing.T) {
 	require.Equal(t, KindLaunch, r.Finding.Kind)
 	r = Resolve(facts(9*m+2*s, local(false, 9*m), agentIn(9*m, rundir.PhaseReady), weCancelled("", "interrupted")))
 	require.Equal(t, rundir.OutcomeCancelled, r.Outcome)
+	elsewhere := func(f *Facts) { local(true, 0)(f); f.Local.Elsewhere = "gpu9" }
+	require.False(t, Resolve(facts(13*m, elsewhere, agentIn(9*m, rundir.PhaseReady))).Done, "it may live")
+	r = Resolve(facts(9*m, elsewhere, agentEnd(9*m, "passed", "", 9*m)))
+	require.Equal(t, rundir.OutcomePassed, r.Outcome)
+	r = Resolve(facts(14*m, elsewhere, agentIn(9*m, rundir.PhaseReady)))
+	require.Equal(t, rundir.OutcomeLost, r.Outcome)
+	require.Contains(t, r.Reason, "gpu9")
 }
 
 // Whatever the sources say, green needs the agent's word and a Slurm that does not

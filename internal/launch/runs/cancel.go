@@ -246,6 +246,9 @@ func (w whereabouts) still(known bool, after time.Duration) error {
 
 // look asks where a job is; false = that is not known.
 func (a Access) look(ctx context.Context, j rundir.Job) (whereabouts, bool) {
+	if host := jobs.Elsewhere(j); host != "" {
+		return whereabouts{err: fmt.Errorf("nothing of it can be seen from this host, only on %s", host)}, false
+	}
 	if j.Backend == rundir.BackendLocal {
 		return whereabouts{gone: len(proc.WithCookie(jobs.Cookie(j))) == 0, id: j.ID}, true
 	}

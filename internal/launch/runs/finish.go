@@ -227,7 +227,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	}
 	row := slurm.NewestRow(seen.acct[j.Routed], j.ID)
 	if j.Backend == rundir.BackendLocal { // before its record is read, which is complete when it was gone
-		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
+		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute), Elsewhere: jobs.Elsewhere(j)}
 	}
 	path := e.there().AgentFile()
 	got, err := a.Host.Read(ctx, MaxRecord, path)

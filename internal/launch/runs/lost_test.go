@@ -164,6 +164,31 @@ func TestFinishFindsALocalAgentWhoseNumberIsNotWrittenDown(t *testing.T) {
 	require.Equal(t, id, j.ID, "of the agent that has ended")
 }
 
+// A local job of another host is neither over nor killed because nothing of it is seen here: its record tells.
+func TestALocalJobOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	l := newLost(t, "", "")
+	l.job.Backend, l.job.ID, l.job.Host = rundir.BackendLocal, "999999999", "gpu9"
+	require.NoError(t, rundir.WriteJSON(l.attempt.JobFile(), l.job))
+	rec := rundir.AgentRecord{Schema: rundir.Schema, JobID: l.job.ID, Started: l.job.Intent, Heartbeat: l.access.Now()}
+	require.NoError(t, rundir.WriteJSON(l.attempt.AgentFile(), rec))
+	ends, err := Cancel(t.Context(), CancelOptions{Access: l.access, Dir: l.dir, Wait: true})
+	require.NoError(t, err)
+	require.ErrorContains(t, ends[0].Err, "it runs on gpu9: cancel it there")
+	left, err := Finish(t.Context(), l.access, l.dir)
+	require.NoError(t, err)
+	require.Equal(t, 1, left, "it lives")
+
+	rec.End = &rundir.AgentEnd{At: rec.Heartbeat, Outcome: rundir.OutcomePassed}
+	require.NoError(t, rundir.WriteJSON(l.attempt.AgentFile(), rec))
+	left, err = Finish(t.Context(), l.access, l.dir)
+	require.NoError(t, err)
+	require.Zero(t, left)
+	var got rundir.AttemptOutcome
+	require.NoError(t, rundir.ReadJSON(l.attempt.OutcomeFile(), &got))
+	require.Equal(t, rundir.OutcomePassed, got.Outcome, got.Reason)
+}
+
 // Of a job that squeue says nothing of, nobody knows that it is there.
 func TestCancelSaysNothingOfAJobThatNobodyKnowsOf(t *testing.T) {
 	t.Parallel()
