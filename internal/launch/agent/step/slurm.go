@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"io"
 	"regexp"
 	"strings"
@@ -48,6 +49,7 @@ type Slurm struct {
 
 	mu     sync.Mutex        // never held while Slurm is asked: the loop takes it, too
 	ids    map[string]string // step name → job.step
+	over   map[string]bool   // ids of steps that take no signal
 	asked  time.Time         // when the ids were last asked for
 	asking bool              // and there is no answer yet
 	outs   []*Output
@@ -57,7 +59,7 @@ type Slurm struct {
 
 // NewSlurm starts the steps of one run in the job jobID.
 func NewSlurm(plan rundir.Plan, at script.RunPlace, env []string, jobID string, now func() time.Time) *Slurm {
-	return &Slurm{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}, stuckAfter: stuckSrun}
+	return &Slurm{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}, over: map[string]bool{}, stuckAfter: stuckSrun}
 }
 
 func (s *Slurm) call() time.Duration { return cmp.Or(s.Call, slurmCall) }
@@ -225,10 +227,21 @@ func (s *Slurm) answered(out string, err error) {
 	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(s.jobID) + `\.\d+$`)
 	for line := range strings.SplitSeq(out, "\n") {
 		id, step, ok := strings.Cut(strings.TrimSpace(line), "|")
-		if ok && ours.MatchString(id) {
+		if ok && ours.MatchString(id) && !s.over[id] {
 			s.ids[step] = id
 		}
 	}
+}
+
+// another is the id of a step by its name where slurmctld takes no signal for the one that was known: it may have been
+// that of the run before, which squeue still listed. "" = there is no other.
+func (s *Slurm) another(ctx context.Context, name, over string) string {
+	s.mu.Lock()
+	s.over[over] = true
+	delete(s.ids, name)
+	s.asked = time.Time{}
+	s.mu.Unlock()
+	return s.stepID(ctx, name)
 }
 
 // known is the id as far as it is known, without asking.
@@ -258,17 +271,7 @@ func (t *slurmStep) Signal(ctx context.Context, sig syscall.Signal) error {
 	if t.out.State().Waiting { // no step yet, and there must not be one
 		return ignoreDone(t.p.Signal(sig))
 	}
-	var id string
-	for range 4 {
-		if id = t.s.stepID(ctx, t.name); id != "" {
-			break
-		}
-		select {
-		case <-t.p.Exited():
-			return nil
-		case <-time.After(400 * time.Millisecond):
-		}
-	}
+	id := t.idNow(ctx)
 	if id == "" {
 		return ignoreDone(t.p.Signal(sig))
 	}
@@ -287,12 +290,30 @@ func (t *slurmStep) Signal(ctx context.Context, sig syscall.Signal) error {
 		case <-time.After(500 * time.Millisecond):
 		}
 		if heard {
+			if id = t.s.another(ctx, t.name, id); id != "" {
+				continue
+			}
 			return err
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
 	}
+}
+
+// idNow is the step's id, "" where Slurm does not tell it soon or the step has ended.
+func (t *slurmStep) idNow(ctx context.Context) string {
+	for range 4 {
+		if id := t.s.stepID(ctx, t.name); id != "" {
+			return id
+		}
+		select {
+		case <-t.p.Exited():
+			return ""
+		case <-time.After(400 * time.Millisecond):
+		}
+	}
+	return ""
 }
 
 // ErrNotSent is returned where nobody has taken a signal: slurmctld does not answer.
@@ -314,7 +335,7 @@ func (t *slurmStep) Flush() (End, bool) {
 }
 
 func ignoreDone(err error) error {
-	if errors.Is(err, syscall.ESRCH) || err == nil {
+	if err == nil || errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
 	return fmt.Errorf("srun: %w", err)

@@ -77,6 +77,30 @@ func TestAnEndIsToldAnewByItsLastOutput(t *testing.T) {
 	require.Equal(t, 1, last.First.Task)
 }
 
+// Slurm lists the step of the run before for a while: its id is not held for that of this run's step of the same name.
+func TestSignalAfterTheIdOfARunBefore(t *testing.T) {
+	dir := t.TempDir()
+	s := fakeSlurm(t, dir, map[string]string{
+		"srun":    "exec sleep 600",
+		"squeue":  "echo '7.0|GEN_0'; if [ -e " + dir + "/created ]; then echo '7.4|GEN_0'; fi",
+		"scancel": `if [ "$3" = 7.0 ]; then echo 'scancel: error: Kill job error on job step id 7.0: Job/step already completing or completed' >&2; exit 1; fi; echo "$3" >` + dir + "/told",
+	})
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	st, err := s.Start(t.Context(), spec(1), newTestOutput(t, f), nil)
+	require.NoError(t, err)
+	step, ok := st.(*slurmStep)
+	require.True(t, ok)
+	defer func() { _ = step.p.Signal(syscall.SIGKILL) }()
+	require.Eventually(t, func() bool { return s.stepID(t.Context(), "GEN_0") == "7.0" }, 3*time.Minute, 10*time.Millisecond)
+	require.NoError(t, os.WriteFile(dir+"/created", nil, 0o600))
+	require.NoError(t, step.Signal(t.Context(), syscall.SIGTERM))
+	told, err := os.ReadFile(dir + "/told")
+	require.NoError(t, err)
+	require.Equal(t, "7.4\n", string(told))
+	require.Equal(t, "7.4", step.ID())
+}
+
 // A signal that slurmctld has not taken is not sent, and nothing follows from it for the step.
 func TestSignalWithoutSlurmctld(t *testing.T) {
 	dir := t.TempDir()
