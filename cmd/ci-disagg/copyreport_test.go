@@ -60,7 +60,7 @@ func TestCopyAround(t *testing.T) {
 		put(t, from.Report()+"/junit.xml", "<testsuites/>")
 		o := copyFlags{copyTo: t.TempDir()}
 		err := o.around(h, func() error {
-			require.NoError(t, archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}, nil))
+			require.NoError(t, archive.Copy(o.copyTo, from, report.Report{Headline: "so it went", Decision: report.Ending(exit.Regression)}, nil))
 			return &exit.Error{Code: exit.Regression}
 		})
 		require.Error(t, err)

@@ -278,6 +278,7 @@ func (r *Reporter) publish(d builder.Decided, notStored error) error {
 		if copied := archive.Copy(r.CopyTo, r.Dir, rep, r.Options.Mask); copied != nil {
 			rep, copied = r.Unwritten(&d, "--copy-report", copied)
 			err = errors.Join(err, copied)
+			_ = archive.Tell(r.CopyTo, r.Dir, rep, r.Options.Mask) // else the copy does not say how the run ended
 		}
 	}
 	fmt.Fprint(r.Out, publish.Console(rep, r.Dir.Report(), r.Style))

@@ -17,6 +17,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -151,4 +152,37 @@ func TestInterruptedConfirmationTellsOfTheAlarm(t *testing.T) {
 	var written report.Report
 	require.NoError(t, rundir.ReadJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), &written))
 	require.Equal(t, 143, written.ExitCode)
+}
+
+// Where the copy fails, be it the first or a later one, all of it that says how the run ended says what the exit code
+// does.
+func TestACopyThatFailsSaysSo(t *testing.T) {
+	t.Parallel()
+	d := builder.Decided{Cases: []report.CaseReport{{ID: "c", Decision: report.Ending(exit.Passed)}}}
+	d.Run.Run = rundir.Run{ID: "r", Build: rundir.Build{Mode: baseline.ModePR}}
+	for _, published := range []bool{false, true} {
+		r := New(rundir.Dir(t.TempDir()), builder.Options{})
+		r.CopyTo, r.Out, r.Warn = t.TempDir(), t.Output(), t.Output()
+		said := func(name string) string {
+			data, err := os.ReadFile(filepath.Join(r.CopyTo, name))
+			require.NoError(t, err)
+			return string(data)
+		}
+		if published {
+			r.Leave(d)
+			require.Contains(t, said(archive.ResultFile), `"exit_code": 0`)
+		}
+		huge := filepath.Join(r.Dir.Report(), "zz.core") // can be copied as little as where no room is
+		require.NoError(t, os.MkdirAll(r.Dir.Report(), 0o755))
+		require.NoError(t, os.WriteFile(huge, nil, 0o600))
+		require.NoError(t, os.Truncate(huge, 3<<30))
+		var end *exit.Error
+		require.ErrorAs(t, r.publish(d, nil), &end)
+		require.Equal(t, exit.Infra, end.Code)
+		require.Contains(t, said("report/verdict.json"), `"exit_code": 3`, published)
+		require.Contains(t, said("report/summary.md"), "exit 3", published)
+		require.Contains(t, said("report/junit.xml"), "not-written", published)
+		require.Contains(t, said("report/index.html"), "could not be written", published)
+		require.Contains(t, said(archive.ResultFile), `"exit_code": 3`, published)
+	}
 }
