@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,12 +44,6 @@ func (s *dirStore) history(ctx context.Context, q Query) (History, error) {
 	}
 	r := reader{ctx: ctx, root: s.root}
 	pick := newPicker(q)
-	for match, err := range s.siblings(q.Case) {
-		if err != nil {
-			return History{}, err
-		}
-		pick.sibling(match)
-	}
 	tracks := func(name string) []string {
 		var dirs []string
 		for _, key := range pick.keys {
@@ -67,6 +62,9 @@ func (s *dirStore) history(ctx context.Context, q Query) (History, error) {
 	if err != nil {
 		return History{}, err
 	}
+	if err := s.takeSiblings(ctx, pick); err != nil {
+		return History{}, err
+	}
 	if r.bad > r.good {
 		return History{}, fmt.Errorf("%d of %d records cannot be read: %s", r.bad, r.bad+r.good, strings.Join(r.warnings, "; "))
 	}
@@ -74,6 +72,28 @@ func (s *dirStore) history(ctx context.Context, q Query) (History, error) {
 	h.Warnings = append(r.warnings, h.Warnings...)
 	h.sayNew(s, s.made)
 	return h, nil
+}
+
+// takeSiblings tells a picker that has its runs of the series that go on with them, too. The records of others are not
+// read.
+func (s *dirStore) takeSiblings(ctx context.Context, pick *picker) error {
+	inherits := pick.inherits()
+	for match, err := range s.siblings(pick.q.Case) {
+		if err != nil {
+			return err
+		}
+		if !inherits || len(pick.claims(match)) == 0 {
+			continue
+		}
+		counts, err := s.counts(ctx, pick.q.Case, match)
+		if err != nil {
+			return err
+		}
+		if counts {
+			pick.sibling(match)
+		}
+	}
+	return nil
 }
 
 // siblings are the match values of the series of a case. A series without its file is
@@ -100,12 +120,33 @@ func (s *dirStore) siblings(caseID string) iter.Seq2[map[string]string, error] {
 	}
 }
 
+// counts reports whether a series has a run that counts, on any branch. As a rule the newest one does, and no other is
+// read.
+func (s *dirStore) counts(ctx context.Context, caseID string, match map[string]string) (found bool, err error) {
+	dir := s.seriesDir(caseID, match)
+	tracks, err := names(dir)
+	if err != nil {
+		return false, err
+	}
+	tracks = slices.DeleteFunc(tracks, func(t string) bool { return !strings.HasPrefix(t, trackMain) })
+	for i, t := range tracks {
+		tracks[i] = filepath.Join(dir, t)
+	}
+	r := reader{ctx: ctx, root: s.root, atOnce: 1} // what is no record there is no concern of this history
+	err = r.newestFirst(tracks, time.Time{}, time.Time{}, func(rec Record) bool {
+		found = rec.Counts() && rec.Case == caseID
+		return !found
+	})
+	return found, err
+}
+
 // reader reads records and keeps account of what could not be read.
 type reader struct {
 	ctx       context.Context // of the one call that it lives for
 	root      string
 	good, bad int
 	warnings  []string
+	atOnce    int // files that newestFirst reads before it asks whether that is enough; 0 = as many as are soon read
 }
 
 const maxWarnings = 20
@@ -165,7 +206,7 @@ func (r *reader) month(dirs []string, since, before time.Time, fn func(Record) b
 		files = append(files, own...)
 	}
 	slices.SortStableFunc(files, func(a, b string) int { return strings.Compare(filepath.Base(b), filepath.Base(a)) }) // names begin with the time
-	for batch := range slices.Chunk(files, 4*readersMax) {
+	for batch := range slices.Chunk(files, cmp.Or(r.atOnce, 4*readersMax)) {
 		records, err := r.read(batch)
 		if err != nil {
 			return false, err

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -83,6 +84,11 @@ func (p *picker) run(r Record) bool {
 		p.byTime = append(p.byTime, r)
 	}
 	return true
+}
+
+// inherits reports whether any run so far was kept under the match values of an earlier version.
+func (p *picker) inherits() bool {
+	return slices.ContainsFunc(slices.Concat(p.newest, p.atBase, p.byTime), func(r Record) bool { return !maps.Equal(r.Match, p.match) })
 }
 
 // excepts reports whether a run is the one being judged, also where it was stored as one of an older series.

@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,19 +57,27 @@ func identityOf(match map[string]string) identity {
 	return id
 }
 
-// sibling takes note of a series of the same case.
-func (id *identity) sibling(match map[string]string) {
+// claims are those of the keys under which another series of the same case goes on with runs, too.
+func (id *identity) claims(match map[string]string) []string {
+	var keys []string
 	if slices.Contains(id.keys, MatchKey(match)) {
-		return
+		return nil
 	}
-	here, there := id.match[ClusterKey], match[ClusterKey]
 	for _, m := range older(match) {
-		key := MatchKey(m)
-		switch {
-		case !slices.Contains(id.keys, key):
-		case here != "" && there != "" && here != there:
-			id.foreign = there
-		default:
+		if key := MatchKey(m); slices.Contains(id.keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// sibling takes note of a series of the same case that has a run that counts: no other claims anything.
+func (id *identity) sibling(match map[string]string) {
+	here, there := id.match[ClusterKey], match[ClusterKey]
+	for _, key := range id.claims(match) {
+		if here != "" && there != "" && here != there {
+			id.foreign = cmp.Or(id.foreign, there)
+		} else {
 			id.claimed[key] = true
 		}
 	}

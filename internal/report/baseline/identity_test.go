@@ -32,6 +32,18 @@ func unnamed(r baseline.Record) baseline.Record {
 	return r.Normal()
 }
 
+// as is the run, in another mode.
+func as(mode string, r baseline.Record) baseline.Record {
+	r.Build.Mode = mode
+	return r.Normal()
+}
+
+// invalid is the run, as no measurement.
+func invalid(r baseline.Record) baseline.Record {
+	r.Invalidate("its clock jumped")
+	return r.Normal()
+}
+
 // A run that is reported again under match values that name more is itself, and no copy of what was stored of it.
 func TestARunIsNotItsOwnPast(t *testing.T) {
 	t.Parallel()
@@ -93,6 +105,11 @@ func TestRunsOfEarlierVersions(t *testing.T) {
 	old := []baseline.Record{unnamed(nightly("c", 0, 100)), unnamed(nightly("c", 1, 101)), unnamed(nightly("c", 2, 102))}
 	east := on("east", nightly("c", 5, 105), "client_isl", "2048", "gen_serving_backend", "pytorch")
 	west := on("west", nightly("c", 6, 95), "client_isl", "2048", "gen_serving_backend", "pytorch")
+	routed := on("east", nightly("c", 6, 1), "router", "x")
+	onBranch := func(branch string, r baseline.Record) baseline.Record {
+		r.Build.Branch = branch
+		return r.Normal()
+	}
 	for _, tt := range []struct {
 		name    string
 		stored  []baseline.Record
@@ -107,6 +124,15 @@ func TestRunsOfEarlierVersions(t *testing.T) {
 		{name: "a run says its cluster itself", stored: []baseline.Record{nightly("c", 0, 1), old[1]}, of: on("west", nightly("c", 5, 1)), warning: "1 older runs .* on cluster oci too"},
 		{name: "which is this one", stored: []baseline.Record{nightly("c", 0, 1), west}, of: on("oci", nightly("c", 5, 1)), want: []baseline.Record{nightly("c", 0, 1)}},
 		{name: "other settings may claim them, too", stored: append(slices.Clone(old), east), of: on("east", nightly("c", 7, 1), "client_isl", "4096")},
+		{name: "not a pull request's", stored: append(slices.Clone(old), as("pr", routed)), of: on("east", nightly("c", 7, 1)), want: old},
+		{name: "nor its cluster", stored: append(slices.Clone(old), as("pr", west)), of: east, want: old},
+		{name: "nor a bisect's", stored: append(slices.Clone(old), as("bisect", routed)), of: on("east", nightly("c", 7, 1)), want: old},
+		{name: "nor a session's", stored: append(slices.Clone(old), as("ab", routed)), of: on("east", nightly("c", 7, 1)), want: old},
+		{name: "nor the reference's", stored: append(slices.Clone(old), as("reference", routed)), of: on("east", nightly("c", 7, 1)), want: old},
+		{name: "nor those of an invalid run", stored: append(slices.Clone(old), invalid(routed)), of: on("east", nightly("c", 7, 1)), want: old},
+		{name: "nor those of what people said", stored: append(slices.Clone(old), act(baseline.KindWithdraw, routed)), of: on("east", nightly("c", 7, 1)), want: old},
+		{name: "those of a valid run before it do", stored: append(slices.Clone(old), routed, invalid(on("east", nightly("c", 8, 1), "router", "x"))), of: on("east", nightly("c", 9, 1))},
+		{name: "of another branch, too", stored: append(slices.Clone(old), onBranch("release", routed)), of: on("east", nightly("c", 7, 1))},
 		{name: "a router's settings are new, too", stored: old, of: on("east", nightly("c", 7, 1), "ctx_router", "type=kv_cache_aware"), want: old},
 		{name: "another router is another history", stored: []baseline.Record{on("east", nightly("c", 5, 1), "router", "type=round_robin")}, of: on("east", nightly("c", 7, 1), "router", "type=kv_cache_aware")},
 		{name: "another GPU is another history", stored: old, of: on("east", nightly("c", 7, 1), "gpu_type", "B200")},
@@ -136,6 +162,23 @@ func TestRunsOfEarlierVersions(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A series whose runs are all removed claims nothing.
+func TestARemovedSeriesClaimsNothing(t *testing.T) {
+	t.Parallel()
+	old, routed := unnamed(nightly("c", 0, 100)), on("east", nightly("c", 6, 1), "router", "x")
+	bothStores(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		save(t, s, old, routed)
+		for _, want := range [][]baseline.Record{nil, {old}} {
+			h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: on("east", nightly("c", 7, 1)).Match})
+			require.NoError(t, err)
+			require.Equal(t, ids(want), ids(h.Runs))
+			_, err = s.Delete(t.Context(), baseline.Filter{IDs: []string{routed.ID}})
+			require.NoError(t, err)
+		}
+	})
 }
 
 // What people did about a run goes where the run goes.

@@ -39,15 +39,10 @@ func (s Series) findMatch(ctx context.Context, store baseline.Store) (map[string
 	if len(s.Match) > 0 {
 		return s.Match, nil
 	}
-	seen := map[string]bool{}
-	var all []map[string]string
-	_, err := store.Each(ctx, baseline.Filter{Case: s.Case, Kinds: []baseline.Kind{baseline.KindRun}}, func(r baseline.Record) error {
-		if key := baseline.MatchKey(r.Match); !seen[key] {
-			seen[key] = true
-			all = append(all, r.Match)
-		}
-		return nil
-	})
+	all, err := matches(ctx, store, baseline.Filter{Case: s.Case, Counts: true}) // no other run makes a series
+	if err == nil && len(all) == 0 {
+		all, err = matches(ctx, store, baseline.Filter{Case: s.Case, Kinds: []baseline.Kind{baseline.KindRun}})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +58,19 @@ func (s Series) findMatch(ctx context.Context, store baseline.Store) (map[string
 		texts = append(texts, tables.Match(m))
 	}
 	return nil, exit.ByUser(fmt.Errorf("case %s has %d series; give --match for one of them:\n  %s", s.Case, len(heads), strings.Join(texts, "\n  ")))
+}
+
+// matches are the match values of the runs that pass the filter, each once.
+func matches(ctx context.Context, store baseline.Store, f baseline.Filter) (all []map[string]string, err error) {
+	seen := map[string]bool{}
+	_, err = store.Each(ctx, f, func(r baseline.Record) error {
+		if key := baseline.MatchKey(r.Match); !seen[key] {
+			seen[key] = true
+			all = append(all, r.Match)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // nearCase names the case of a store that was probably meant.
