@@ -45,7 +45,8 @@ resume' goes on with cases that were never launched.
 
 It returns when the jobs are gone and says of each what became of it. It exits 0
 when none is left, and 3 when one is after two minutes (four, where it is just
-being submitted), or cannot be asked for.`,
+being submitted), cannot be asked for, or may be in what cannot be read of the
+run: the jobs that can be seen are ended all the same.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runCancel(cmd, h, o, args) },
 	}

@@ -71,7 +71,10 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	if err := rundir.ReadJSON(o.Dir.RunFile(), &run); err != nil {
 		return nil, fmt.Errorf("not a run directory: %w", err)
 	}
-	open, unread := Open(o.Dir) // a record that cannot be read must not keep the other jobs alive
+	open, unread := Open(o.Dir)
+	if unread != nil { // which must not keep the other jobs alive
+		unread = fmt.Errorf("its records cannot be read, so it may have jobs that go on: %w", unread)
+	}
 	o.Access = o.Complete()
 	if next := o.successor(ctx); next != nil { // looked for once the jobs are listed, none of which it has submitted then
 		for i := range open {

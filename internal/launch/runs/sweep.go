@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
@@ -186,13 +189,20 @@ func (o SweepOptions) dead(l rundir.Lease) (bool, string) {
 // sweepRuns looks at the runs here whose driver is dead: it ends what is left of them
 // on this machine, and writes down how their jobs ended.
 func (o SweepOptions) sweepRuns(ctx context.Context) ([]Swept, error) {
-	files, err := filepath.Glob(filepath.Join(o.RunsDir, "*", "run.json"))
+	entries, err := entriesOf(o.RunsDir)
 	if err != nil {
 		return nil, err
 	}
 	var found []Swept
-	for _, f := range files {
-		dir := rundir.Dir(filepath.Dir(f))
+	for _, e := range entries {
+		dir := rundir.Dir(filepath.Join(o.RunsDir, e.Name()))
+		switch _, err := os.Lstat(dir.RunFile()); {
+		case err != nil && slices.ContainsFunc([]error{fs.ErrNotExist, syscall.ENOTDIR, fs.ErrPermission}, func(none error) bool { return errors.Is(err, none) }):
+			continue // no run, or none of ours
+		case err != nil:
+			found = append(found, unreadable(dir, err))
+			continue
+		}
 		open, err := Open(dir)
 		if err != nil {
 			found = append(found, unreadable(dir, err))

@@ -188,11 +188,12 @@ func (s *dirStore) neighbour() string {
 	if _, err := os.Stat(s.root); !errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
-	markers, _ := filepath.Glob(filepath.Join(filepath.Dir(s.root), "*", dirMarker)) // only a bad pattern is an error
+	beside, _ := os.ReadDir(filepath.Dir(s.root)) // what cannot be read is no guess
 	var names []string
-	for _, m := range markers {
-		if dir := filepath.Dir(m); dir != s.root && !strings.HasPrefix(filepath.Base(dir), ".") { // another writer may have made it a moment ago
-			names = append(names, filepath.Base(dir))
+	for _, e := range beside {
+		_, err := os.Lstat(filepath.Join(filepath.Dir(s.root), e.Name(), dirMarker))
+		if err == nil && e.Name() != filepath.Base(s.root) && !strings.HasPrefix(e.Name(), ".") { // another writer may have made it a moment ago
+			names = append(names, e.Name())
 		}
 	}
 	return strictyaml.Nearest(filepath.Base(s.root), names)

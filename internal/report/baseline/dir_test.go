@@ -253,7 +253,8 @@ func TestDirOfAnotherSchema(t *testing.T) {
 // one of nearly the same name.
 func TestMissingStores(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
+	root := filepath.Join(t.TempDir(), "[no pattern]")
+	require.NoError(t, os.Mkdir(root, 0o700))
 	dir := func(path string) string { return "dir:" + filepath.Join(root, path) }
 	open(t, dir("perf"))
 	require.NoError(t, os.Mkdir(filepath.Join(root, "prefs"), 0o700)) // no store: nobody's near miss
