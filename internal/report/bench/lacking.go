@@ -62,8 +62,7 @@ func outputsOf(p rundir.Plan, own []Generic) (out []output) {
 	for _, b := range p.Builds {
 		for _, r := range b.Roles {
 			for _, f := range r.Bench {
-				one := output{reader: f.Reader, of: Reader{Generic: own, only: f.Reader}.formats()}
-				out = append(out, one.by(r.Command))
+				out = append(out, output{reader: f.Reader, of: Reader{Generic: own, only: f.Reader}.formats()}.by(r.Command))
 			}
 		}
 	}

@@ -15,8 +15,7 @@ import (
 
 // lmEval maps lm_eval's results file: /results/<task>/<metric>,<filter>.
 func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
-	others := []string{"/versions", "/n-shot", "/configs", "/higher_is_better", "/group_subtasks"}
-	if !d.Has("/results") || !slices.ContainsFunc(others, d.Has) {
+	if !d.Has("/results") || !slices.ContainsFunc([]string{"/versions", "/n-shot", "/configs", "/higher_is_better", "/group_subtasks"}, d.Has) {
 		return nil
 	}
 	r := Result{Format: FormatLMEvalJSON, File: file, Line: d.Line(""), Date: scalar(d, "/date").text}

@@ -149,8 +149,7 @@ func (rd Reader) formats() []Format {
 		}
 		all = append(all, f)
 	}
-	all = append(all, Builtin()...)
-	return slices.DeleteFunc(all, func(f Format) bool { return rd.only != "" && !slices.Contains(f.Readers, rd.only) })
+	return slices.DeleteFunc(append(all, Builtin()...), func(f Format) bool { return rd.only != "" && !slices.Contains(f.Readers, rd.only) })
 }
 
 // Check reports what is wrong with a reader that a config names: it is none, or none of its formats says how many

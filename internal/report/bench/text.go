@@ -16,7 +16,7 @@ import (
 )
 
 // readText reads a log, line by line.
-func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
+func (rd Reader) readText(br *bufio.Reader, file string) (results []Result, err error) {
 	formats := slices.DeleteFunc(rd.formats(), func(f Format) bool { return f.Lines == nil })
 	readers := make([]LineReader, len(formats))
 	for i, f := range formats {
@@ -33,7 +33,6 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 			}
 		}
 	})
-	var results []Result
 	for _, r := range readers {
 		results = added(results, r.End()...)
 	}
@@ -249,15 +248,11 @@ func small(text []byte) int {
 	return int(max(n, 0))
 }
 
-// parseNumber reads a number as Python prints it: 12.34, 1e-05, nan, inf,
-// -Infinity, 12.3%, 1,234.5. What is none is NaN and not ok.
+// parseNumber reads a number as Python prints it: 12.34, 1e-05, nan, -Infinity, 12.3%, 1,234.5. None is NaN, not ok.
 func parseNumber(s string) (v float64, ok bool) {
 	s = strings.ReplaceAll(strings.TrimSuffix(s, "%"), ",", "")
-	if strings.ContainsAny(s, "_xXpP") { // Go's own spellings
-		return math.NaN(), false
-	}
 	v, err := strconv.ParseFloat(s, 64)
-	if err != nil && !math.IsInf(v, 0) {
+	if err != nil && !math.IsInf(v, 0) || strings.ContainsAny(s, "_xXpP") { // Go's own spellings
 		return math.NaN(), false
 	}
 	return v, true

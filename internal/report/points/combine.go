@@ -163,8 +163,7 @@ func average(logs []bench.Result) []bench.Result {
 		}
 	}
 	for i, s := range used[0].Samples {
-		s.Value = 0
-		for _, l := range used {
+		for _, l := range used[1:] {
 			s.Value += l.Samples[i].Value
 		}
 		s.Value /= float64(len(used))

@@ -102,11 +102,8 @@ func statsOf(values []float64) Stats {
 	}
 	n := float64(len(values))
 	slices.Sort(values)
-	out := Stats{Mean: sum / n, Median: interpolate(values, 0.50), P75: interpolate(values, 0.75), P99: interpolate(values, 0.99)}
-	if n > 1 {
-		out.Std = math.Sqrt(m2 / (n - 1))
-	}
-	return out
+	std := math.Sqrt(m2 / max(n-1, 1)) // 0 of a single one
+	return Stats{Mean: sum / n, Median: interpolate(values, 0.50), Std: std, P75: interpolate(values, 0.75), P99: interpolate(values, 0.99)}
 }
 
 // interpolate is the percentile by linear interpolation between the ranks, as numpy's default.
