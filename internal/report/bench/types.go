@@ -26,6 +26,7 @@ type Result struct {
 	ColdStart string                  // what shows that it had one, where the times of single requests are listed
 	Lists     map[string]jsondoc.List // of single requests, by their names in the file
 	Problems  []Problem               // what makes the point invalid: failure markers, truncated table, …
+	Kept      []Result                // the repetitions that it is the median of; nil = it is of one run
 }
 
 // Counts are what a client says that it did; nil = the file does not say.
@@ -71,6 +72,14 @@ type Score struct {
 	Limited string  // what a text says of a limit of samples: None, a part of all; "" = nothing
 	LowerIs bool    // a lower value is better
 	Line    int
+}
+
+// Runs are the repetitions that it is the median of, else it alone.
+func (r Result) Runs() []Result {
+	if r.Kept == nil {
+		return []Result{r}
+	}
+	return r.Kept
 }
 
 // Value finds the sample of a metric by its canonical name.

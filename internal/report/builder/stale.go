@@ -32,10 +32,12 @@ func stale(dir rundir.AttemptDir, found points.Found, began *time.Time) []bench.
 		out = append(out, bench.Problem{File: f, Text: fmt.Sprintf("last written %s, before the attempt began at %s",
 			info.ModTime().UTC().Format(time.RFC3339), began.UTC().Format(time.RFC3339))})
 	}
-	for _, r := range found.Results {
-		if at, ok := latest(r.Date); ok && at.Before(begin) {
-			out = append(out, bench.Problem{File: r.File, Line: r.Line, Text: fmt.Sprintf("not of this run: it says that it was written at %s, before the attempt began at %s",
-				r.Date, began.UTC().Format(time.RFC3339))})
+	for _, result := range found.Results {
+		for _, r := range result.Runs() {
+			if at, ok := latest(r.Date); ok && at.Before(begin) {
+				out = append(out, bench.Problem{File: r.File, Line: r.Line, Text: fmt.Sprintf("not of this run: it says that it was written at %s, before the attempt began at %s",
+					r.Date, began.UTC().Format(time.RFC3339))})
+			}
 		}
 	}
 	return out

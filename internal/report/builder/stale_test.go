@@ -3,6 +3,7 @@ package builder
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,4 +57,17 @@ func TestDateBeforeTheAttempt(t *testing.T) {
 		}
 	}
 	require.Empty(t, stale("", points.Found{}, nil))
+
+	// Of a median, each run that it is of counts.
+	path := filepath.Join(t.TempDir(), "all.jsonl")
+	text := serving(`"20261119-030000"`) + "\n" + serving(`"20261120-031000"`) + "\n" + serving(`"20261119-030000"`) + "\n"
+	text = strings.Replace(strings.Replace(text, "12.5", "13.5", 1), "12.5", "14.5", 1)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	require.NoError(t, os.Chtimes(path, began, began))
+	found, err := points.Reader{DiscardFirst: true}.Gather(path)
+	require.NoError(t, err)
+	require.Len(t, found.Results, 1)
+	got := stale(rundir.AttemptDir(filepath.Dir(path)), found, &began)
+	require.Len(t, got, 1)
+	require.Equal(t, 3, got[0].Line)
 }

@@ -107,14 +107,15 @@ func (g *gatherer) all(paths []string, each func(path string) error) (Found, err
 	if g.rd.DiscardFirst {
 		f = discardFirst(f)
 	}
-	for i, r := range f.Results {
-		cold := bench.Problem{File: r.File, Line: r.Line, Text: r.ColdStart}
-		switch {
-		case cold.Text == "" || g.rd.ColdStart == ColdStartOff:
-		case g.rd.ColdStart == ColdStartInvalid:
-			f.Results[i].Problems = append(slices.Clone(r.Problems), cold)
-		default:
-			f.Warnings = append(f.Warnings, cold)
+	for i := range f.Results {
+		for _, r := range f.Results[i].Runs() {
+			switch cold := (bench.Problem{File: r.File, Line: r.Line, Text: r.ColdStart}); {
+			case cold.Text == "" || g.rd.ColdStart == ColdStartOff:
+			case g.rd.ColdStart == ColdStartInvalid:
+				f.Results[i].Problems = append(slices.Clip(f.Results[i].Problems), cold)
+			default:
+				f.Warnings = append(f.Warnings, cold)
+			}
 		}
 	}
 	if len(f.Results)+len(f.Problems) == 0 && len(f.Ignored) > 0 {

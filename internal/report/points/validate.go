@@ -92,19 +92,22 @@ func pointName(p rundir.Point) string {
 	return cmp.Or(p.Name, p.Load(), "the benchmark")
 }
 
-// point checks one measurement against its plan.
+// point checks one measurement against its plan: each of its runs by itself.
 func (v *validator) point(r bench.Result, p rundir.Point) {
 	v.out = append(v.out, r.Problems...)
-	v.requests(r, p)
-	v.tokens(r, p)
 	name := pointName(p)
-	for _, metric := range v.want.Metrics {
-		value, ok := r.Value(metric)
-		switch {
-		case !ok:
-			v.add(r, "%s: %s is missing", name, metric)
-		case value <= 0:
-			v.add(r, "%s: %s is %v", name, metric, value)
+	for i, run := range r.Runs() {
+		if p.Name = name; r.Kept != nil {
+			p.Name = fmt.Sprintf("%s, repetition %d", name, i+2) // the first was the warm-up
+		}
+		v.requests(run, p)
+		v.tokens(run, p)
+		for _, metric := range v.want.Metrics {
+			if value, ok := run.Value(metric); !ok {
+				v.add(run, "%s: %s is missing", p.Name, metric)
+			} else if value <= 0 {
+				v.add(run, "%s: %s is %v", p.Name, metric, value)
+			}
 		}
 	}
 	if v.want.DeviceStep {
@@ -117,8 +120,7 @@ func (v *validator) point(r bench.Result, p rundir.Point) {
 }
 
 func (v *validator) requests(r bench.Result, p rundir.Point) {
-	name := pointName(p)
-	asked := int64(p.Requests)
+	name, asked := p.Name, int64(p.Requests)
 	if r.Requested != nil {
 		if *r.Requested < asked {
 			v.add(r, "%s: the client was to send %d requests but sent %d", name, asked, *r.Requested)
@@ -140,9 +142,8 @@ func (v *validator) requests(r bench.Result, p rundir.Point) {
 }
 
 func (v *validator) tokens(r bench.Result, p rundir.Point) {
-	name := pointName(p)
 	if r.InputTokens != nil && *r.InputTokens == 0 {
-		v.add(r, "%s: no input token was counted", name)
+		v.add(r, "%s: no input token was counted", p.Name)
 	}
 	if r.OutputTokens == nil {
 		return
@@ -150,11 +151,11 @@ func (v *validator) tokens(r bench.Result, p rundir.Point) {
 	tokens, length := *r.OutputTokens, max(p.OutputLen, r.OutputLen)
 	switch {
 	case tokens == 0:
-		v.add(r, "%s: no token was generated", name)
+		v.add(r, "%s: no token was generated", p.Name)
 	case r.Completed == nil:
 	case tokens < *r.Completed:
-		v.add(r, "%s: %d tokens for %d requests: less than one each", name, tokens, *r.Completed)
+		v.add(r, "%s: %d tokens for %d requests: less than one each", p.Name, tokens, *r.Completed)
 	case float64(tokens) < tooFewTokens*float64(*r.Completed)*float64(length):
-		v.add(r, "%s: %d tokens for %d requests of up to %d: too few", name, tokens, *r.Completed, length)
+		v.add(r, "%s: %d tokens for %d requests of up to %d: too few", p.Name, tokens, *r.Completed, length)
 	}
 }

@@ -27,10 +27,11 @@ func discardFirst(found Found) Found {
 	return found
 }
 
-// middle is one result with the median of every sample that all runs have, and whatever is wrong with any.
+// middle is one result with the median of every sample that all runs have, and whatever is wrong with any. What each of
+// them did, it does not know: see Result.Runs.
 func middle(all []bench.Result) bench.Result {
 	out := all[0]
-	out.Samples, out.Problems = nil, nil
+	out.Kept, out.Samples, out.Problems = all, nil, nil
 	for _, s := range all[0].Samples {
 		var values []float64
 		for _, r := range all {

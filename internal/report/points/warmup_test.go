@@ -2,6 +2,7 @@ package points_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/stretchr/testify/require"
 )
 
@@ -83,4 +85,62 @@ func TestRepetitionsAtARate(t *testing.T) {
 	found, err = points.Reader{}.Gather(dir)
 	require.NoError(t, err)
 	require.Len(t, found.Results, 3, "one file that lies there twice is one measurement")
+}
+
+// Every repetition that counts is held against the plan, not their median alone: what one of them lacks is lost in it.
+// The warm-up may have failed.
+func TestEachRepetitionThatCountsIsWhole(t *testing.T) {
+	t.Parallel()
+	times := strings.TrimSuffix(strings.Repeat("9.5, ", 8)+strings.Repeat("0.04, ", 92), ", ")
+	usual := map[string]string{"completed": "100", "failed": "0", "total_output_tokens": "2000", "output_throughput": "200", "median_ttft_ms": "45.5"}
+	for name, c := range map[string]struct {
+		differs map[string]string
+		want    string
+	}{
+		"requests failed":   {map[string]string{"completed": "40", "failed": "60"}, "con8, repetition %d: 60 requests failed"},
+		"requests lost":     {map[string]string{"completed": "99"}, "con8, repetition %d: 99 of 100 requests succeeded"},
+		"no token":          {map[string]string{"total_output_tokens": "0", "output_throughput": "0"}, "con8, repetition %d: no token was generated"},
+		"a metric is zero":  {map[string]string{"median_ttft_ms": "0"}, "con8, repetition %d: ttft_median_ms is 0"},
+		"a metric is gone":  {map[string]string{"median_ttft_ms": "null"}, "con8, repetition %d: ttft_median_ms is missing"},
+		"it was cold":       {map[string]string{"ttfts": "[" + times + "]"}, "cold start: the fastest of the first 8 requests took 9.5 s"},
+		"it is cut off":     {map[string]string{"failed": `"none"`}, `failed is "none", not a whole number`},
+		"figures disagree":  {map[string]string{"output_throughput": "300"}, "output_token_throughput is 300"},
+		"nothing is":        {nil, ""},
+		"a number is none":  {map[string]string{"median_ttft_ms": "NaN"}, "con8, repetition %d: ttft_median_ms is missing"},
+		"too little output": {map[string]string{"total_output_tokens": "99", "output_throughput": "9.9"}, "con8, repetition %d: 99 tokens for 100 requests: less than one each"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for at := range 4 {
+				var text strings.Builder
+				for i := range 4 {
+					values := maps.Clone(usual)
+					if i == at {
+						maps.Copy(values, c.differs)
+					}
+					fmt.Fprintf(&text, `{"num_prompts": 100, "max_concurrency": 8, "duration": 10, "mean_itl_ms": %d.5`, i+1)
+					for key, v := range values {
+						fmt.Fprintf(&text, `, %q: %s`, key, v)
+					}
+					text.WriteString("}\n")
+				}
+				path := filepath.Join(t.TempDir(), "all.jsonl")
+				require.NoError(t, os.WriteFile(path, []byte(text.String()), 0o600))
+				found, err := points.Reader{DiscardFirst: true, ColdStart: points.ColdStartInvalid}.Gather(path)
+				require.NoError(t, err)
+				require.Len(t, found.Results, 1)
+				want := rundir.Expected{Points: []rundir.Point{{Concurrency: 8, Requests: 100}}, Metrics: []string{"ttft_median_ms"}}
+				var said []string
+				for _, p := range points.Validate(found.Results, want) {
+					require.Equal(t, at+1, p.Line, "where that repetition stands")
+					said = append(said, p.Text)
+				}
+				if at == 0 || c.want == "" {
+					require.Empty(t, said, "repetition %d", at+1)
+					continue
+				}
+				require.Contains(t, strings.Join(said, "\n"), strings.ReplaceAll(c.want, "%d", fmt.Sprint(at+1)))
+			}
+		})
+	}
 }
