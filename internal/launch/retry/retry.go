@@ -85,13 +85,13 @@ func (p Policy) Decide(_ context.Context, e Ended) Decision {
 // refuses says why an attempt is not retried, "" when it is.
 func (p Policy) refuses(e Ended) string {
 	o := e.Outcome.Outcome
-	retryable := o == rundir.OutcomeInfra || o == rundir.OutcomeLost || o == rundir.TimeoutOf(rundir.PhaseSetup)
+	setup := o == rundir.TimeoutOf(rundir.PhaseSetup) // which is nobody's fault that can be proven
 	switch {
-	case !retryable:
+	case o != rundir.OutcomeInfra && o != rundir.OutcomeLost && !setup:
 		return string(o)
 	case e.Outcome.Finding != nil && slices.Contains([]string{outcome.KindSubmit, outcome.KindNever}, e.Outcome.Finding.Kind):
 		return "a retry would meet the same: " + e.Outcome.Finding.Kind
-	case e.Outcome.Finding != nil && e.Outcome.Finding.Class != "" && e.Outcome.Finding.Class != string(blame.Infra):
+	case !setup && e.Outcome.Finding != nil && e.Outcome.Finding.Class != "" && e.Outcome.Finding.Class != string(blame.Infra):
 		return "not proven to be the infrastructure's fault"
 	case e.used() >= p.Max:
 		return fmt.Sprintf("%d of %d retries used", e.used(), p.Max)
