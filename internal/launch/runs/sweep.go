@@ -125,24 +125,31 @@ func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 	return found, nil
 }
 
-// sign leaves word in the run's directory, as far as that is seen from here, that it is sweep which ends a job: Slurm
-// only knows that this user did. Who has asked for its end before keeps the word.
-func (o SweepOptions) sign(s Swept) {
+// here is a job's run directory and its attempt, as far as they are seen from here.
+func (o SweepOptions) here(s Swept) (dir rundir.Dir, e JobEnd, ok bool) {
 	base := filepath.Base(s.Dir) // behind a login node the run's id and its owner
 	for _, dir := range []rundir.Dir{rundir.Dir(s.Dir), rundir.Dir(filepath.Join(o.RunsDir, strings.TrimSuffix(base, filepath.Ext(base))))} {
 		open, _ := Open(dir)
-		i := slices.IndexFunc(open, func(e JobEnd) bool { return e.Job.ID == s.Job && e.Job.Owner == s.Owner })
-		if i < 0 {
-			continue
+		if i := slices.IndexFunc(open, func(e JobEnd) bool { return e.Job.ID == s.Job && e.Job.Owner == s.Owner }); i >= 0 {
+			return dir, open[i], true
 		}
-		if _, asked := dir.CancelledAfter(open[i].Job.Intent); asked || open[i].Job.Cancel != nil {
-			return
-		}
-		request := rundir.Cancel{At: o.Now(), Reason: "ended by ci-disagg sweep: " + s.Why, Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseRequested}
-		if err := rundir.WriteJSON(dir.CancelFile(), request); err != nil {
-			o.Log.Warn("that sweep ends the job is not written down", "job", s.Job, "err", err)
-		}
+	}
+	return "", JobEnd{}, false
+}
+
+// sign leaves word in the run's directory, as far as that is seen from here, that it is sweep which ends a job: Slurm
+// only knows that this user did. Who has asked for its end before keeps the word.
+func (o SweepOptions) sign(s Swept) {
+	dir, e, ok := o.here(s)
+	if !ok {
 		return
+	}
+	if _, asked := dir.CancelledAfter(e.Job.Intent); asked || e.Job.Cancel != nil {
+		return
+	}
+	request := rundir.Cancel{At: o.Now(), Reason: "ended by ci-disagg sweep: " + s.Why, Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseRequested}
+	if err := rundir.WriteJSON(dir.CancelFile(), request); err != nil {
+		o.Log.Warn("that sweep ends the job is not written down", "job", s.Job, "err", err)
 	}
 }
 
@@ -164,7 +171,15 @@ func (o SweepOptions) judge(s *Swept, data []byte) {
 		return
 	}
 	var l rundir.Lease
-	if len(data) == 0 || json.Unmarshal(data, &l) != nil || l.Schema > rundir.Schema || l.Heartbeat.IsZero() {
+	if json.Unmarshal(data, &l) != nil || l.Schema > rundir.Schema {
+		l = rundir.Lease{}
+	}
+	if dir, _, ok := o.here(*s); ok { // what lies with the job may be a copy, and an old one
+		if own, err := lease.Read(dir.LeaseFile()); err == nil && own != nil && own.Heartbeat.After(l.Heartbeat) {
+			l = *own
+		}
+	}
+	if l.Heartbeat.IsZero() {
 		s.Why = "its run directory cannot be seen from here; end it with --owner " + s.Owner
 		return
 	}

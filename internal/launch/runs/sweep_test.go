@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"testing"
 	"time"
@@ -53,5 +54,47 @@ func TestSweepSigns(t *testing.T) {
 		o.sign(Swept{Job: "7", Owner: "ab", Dir: far, Why: "again"})
 		c, _ = dir.CancelledAfter(job.Intent)
 		require.NotContains(t, c.Reason, "again")
+	}
+}
+
+// Behind a login node lies a copy of the lease, which may be an old one: the run's own counts where it is seen.
+func TestSweepGoesByTheNewestLease(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	just, long := now.Add(-time.Minute), now.Add(-time.Hour)
+	silent := rundir.Lease{Schema: rundir.Schema, Owner: "o", Heartbeat: long}
+	for name, tt := range map[string]struct {
+		near, far *rundir.Lease
+		orphan    bool
+		why       string
+	}{
+		"left on purpose":             {&rundir.Lease{Schema: rundir.Schema, Heartbeat: just, Released: &just, Detached: true}, &silent, false, "on purpose"},
+		"driven":                      {&rundir.Lease{Schema: rundir.Schema, Heartbeat: just}, &silent, false, "a sign of life"},
+		"silent":                      {&silent, &silent, true, "has been silent"},
+		"never shown":                 {&silent, nil, true, "has been silent"},
+		"of another machine's run":    {nil, &silent, true, "has been silent"},
+		"restored from an old backup": {&silent, &rundir.Lease{Schema: rundir.Schema, Heartbeat: just}, false, "a sign of life"},
+		"nowhere":                     {nil, nil, false, "cannot be seen from here"},
+	} {
+		parent := t.TempDir()
+		o := SweepOptions{Access: Access{Now: func() time.Time { return now }}, RunsDir: parent, OlderThan: 30 * time.Minute}
+		dir := rundir.Dir(filepath.Join(parent, "x"))
+		require.NoError(t, rundir.WriteJSON(dir.CaseDir("c").Attempt(0, 1).JobFile(), rundir.Job{Schema: rundir.Schema, ID: "7", Owner: "ab"}))
+		if tt.near != nil {
+			require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), *tt.near))
+		}
+		var shown []byte
+		if tt.far != nil {
+			var err error
+			shown, err = json.Marshal(*tt.far)
+			require.NoError(t, err)
+		}
+		s := Swept{Job: "7", Owner: "ab", Dir: "/far/runs/x.ab"}
+		o.judge(&s, shown)
+		require.Equal(t, tt.orphan, s.Orphan, name)
+		require.Contains(t, s.Why, tt.why, name)
+		other := Swept{Job: "7", Owner: "cd", Dir: "/far/runs/x.cd"}
+		o.judge(&other, shown)
+		require.Equal(t, tt.far == &silent, other.Orphan, name+": the run of that name here is another one")
 	}
 }
