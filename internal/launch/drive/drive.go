@@ -42,9 +42,23 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	d := newDriver(o, run, plans, l)
 	err = d.drive(ctx)
 	if !errors.Is(err, lease.ErrLost) {
-		err = errors.Join(err, l.Release(o.Detach && d.state.liveCount() > 0))
+		err = errors.Join(err, d.release(ctx, err == nil))
 	}
 	return d.state.newRecord(), err
+}
+
+// release gives the lease back. Jobs that are left on purpose would be swept, and end by their lifeline, if that stood
+// here only.
+func (d *driver) release(ctx context.Context, well bool) error {
+	detached := d.o.Detach && d.state.liveCount() > 0
+	err := d.lease.Release(detached)
+	if err != nil || !detached || !well {
+		return err
+	}
+	if err := d.shown.Last(ctx); err != nil {
+		d.o.Progress(Update{At: d.o.Now(), Kind: Warning, Text: fmt.Sprintf("that its jobs are left on purpose cannot be written down behind the login node, so sweep may end them: %v", err)})
+	}
+	return nil
 }
 
 // complete fills what may be left out, and refuses what cannot work.

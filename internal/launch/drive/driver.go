@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +25,6 @@ import (
 // is done here, and what may block is done by workers, whose findings come back as events.
 type driver struct {
 	o        Options
-	far      rundir.Dir // the run directory as the jobs see it
 	state    state
 	lease    *lease.Lease
 	back     jobs.Backend
@@ -40,8 +38,7 @@ type driver struct {
 	stopping atomic.Bool
 	records  map[rundir.AttemptDir]*jobFile
 	deadline *time.Timer
-	shown    time.Time // when the lease was last shown behind the login node; the keeper's own
-	showing  atomic.Bool
+	shown    *runs.Shown
 	result   error // of writing the last record, or of abandoning the jobs
 }
 
@@ -56,7 +53,9 @@ func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *
 		d.back = jobs.Slurm{Client: o.Slurm}
 	}
 	d.state = newState(o, run, plans)
-	d.far = d.state.far
+	if o.Backend != rundir.BackendLocal {
+		d.shown = runs.ShowLease(o.Access, o.Dir, d.state.far)
+	}
 	d.submits = submit.New(submit.Settings{
 		Access: o.Access, Run: run, Far: d.state.far, Backend: o.Backend, Partition: o.Cluster.Partition, Binary: o.Binary, Render: o.Render,
 		Wanted: d.wanted, Allow: d.allow,
@@ -95,8 +94,7 @@ func (d *driver) drive(ctx context.Context) error {
 			d.registry.enter(i, e.Job)
 		}
 	}
-	stopAbort := d.armAbort(ctx, work)
-	defer stopAbort()
+	defer d.armAbort(ctx, work)()
 	all, err := d.lookAround(ctx)
 	if err != nil {
 		return err
@@ -121,26 +119,11 @@ func (d *driver) await() {
 // keepLease gives signs of life, and looks each time whether somebody wants the run's end.
 func (d *driver) keepLease(work context.Context) {
 	d.lease.Keep(work, d.o.Poll.Lease, func() {
-		d.showLease(work)
+		d.shown.Beat(work)
 		if c, ok := d.cancelRequested(); ok {
 			d.send(work, event{kind: evRequested, text: c.Reason})
 		}
 	}, func(err error) { d.send(work, event{kind: evBroken, err: err}) })
-}
-
-// showLease copies the lease to where the jobs are, if that is another file
-// system, every half minute: sweep finds the owner of a job from the job alone.
-func (d *driver) showLease(work context.Context) {
-	if d.o.Host.Shared() || d.o.Backend == rundir.BackendLocal || d.o.Now().Sub(d.shown) < 30*time.Second || !d.showing.CompareAndSwap(false, true) {
-		return
-	}
-	d.shown = d.o.Now()
-	go func() { // a connection that hangs must not hold up our signs of life
-		defer d.showing.Store(false)
-		if err := d.o.Host.Push(work, string(d.o.Dir), string(d.far), []string{filepath.Base(d.o.Dir.LeaseFile())}); err != nil {
-			d.o.Log.Warn("lease behind the login node", "err", err)
-		}
-	}()
 }
 
 // lookAround reads what the run directory says of the last attempt of each case.

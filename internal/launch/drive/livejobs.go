@@ -107,6 +107,15 @@ func (d *driver) wanted() error {
 	return nil
 }
 
+// cancelRequested reads a request that is newer than our lease and is no helper's, be it ours or an earlier drive's.
+func (d *driver) cancelRequested() (c rundir.Cancel, ok bool) {
+	there, err := readIfThere(d.o.Dir.CancelFile(), &c)
+	if err != nil {
+		d.o.Log.Warn("cancel request", "err", err)
+	}
+	return c, there && c.At.After(d.lease.Record().Acquired) && c.Cause != rundir.CauseInterrupted
+}
+
 // allow is asked right before a submission: it must still be wanted, and whoever ends the run's jobs has to know of
 // this one.
 func (d *driver) allow(o submit.Order, j rundir.Job) error {
