@@ -152,6 +152,12 @@ func (t caseTransition) pickUpAttempt(f found) {
 		c.job = *f.job
 		t.avoid(slices.DeleteFunc(slices.Clone(c.job.Excluded), func(n string) bool { return slices.Contains(c.job.Avoided, n) })...)
 	}
+	c.there = rundir.AttemptDir(cmp.Or(c.job.Dir, string(c.there)))
+	if f.away {
+		c.stage = stageClosing
+		t.doFor(t.i, action{kind: doClose, outcome: *f.outcome})
+		return
+	}
 	if f.outcome != nil { // what follows had not been decided, or not been written
 		t.decide(*f.outcome)
 		return
@@ -161,7 +167,6 @@ func (t caseTransition) pickUpAttempt(f found) {
 		c.stage = stageDue
 		return
 	}
-	c.there = rundir.AttemptDir(cmp.Or(c.job.Dir, string(c.there)))
 	if c.job.ID == "" {
 		c.stage = stageSearching
 		return

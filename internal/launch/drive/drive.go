@@ -51,8 +51,7 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 // here only.
 func (d *driver) release(ctx context.Context, well bool) error {
 	detached := d.o.Detach && d.state.liveCount() > 0
-	err := d.lease.Release(detached)
-	if err != nil || !detached || !well {
+	if err := d.lease.Release(detached); err != nil || !detached || !well {
 		return err
 	}
 	if err := d.shown.Last(ctx); err != nil {

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
@@ -149,12 +152,19 @@ func (d *driver) lookAround(ctx context.Context) ([]found, error) {
 			all[i].job = &j
 		}
 		if outcomeThere {
-			all[i].outcome = &o
-		} else if j.ID != "" {
+			all[i].outcome, all[i].away = &o, d.away(j, dir)
+		}
+		if j.ID != "" && (!outcomeThere || all[i].away) {
 			d.reader.Resume(ctx, rundir.AttemptDir(cmp.Or(j.Dir, string(dir))))
 		}
 	}
 	return all, nil
+}
+
+// away reports whether the files of an attempt that somebody else has closed are still behind a login node.
+func (d *driver) away(j rundir.Job, dir rundir.AttemptDir) bool {
+	_, err := os.Lstat(filepath.Join(string(dir), collect.BundleFile))
+	return d.o.Backend != rundir.BackendLocal && !d.o.Host.Shared() && j.ID != "" && errors.Is(err, fs.ErrNotExist)
 }
 
 // readIfThere reads a record; false = there is none.

@@ -61,6 +61,7 @@ type event struct {
 type found struct {
 	job     *rundir.Job            // nil: not even the intent
 	outcome *rundir.AttemptOutcome // nil: not ended, as far as is written
+	away    bool                   // it has ended, and its files have not come home
 }
 
 // answers are those of scontrol, sacct and sinfo about one job. An error is no answer.
