@@ -136,8 +136,8 @@ func Cookie(j rundir.Job) string { return jobCookie + "=" + j.Name }
 
 // Elsewhere is the host on which a local job runs, where none of its processes can be seen from here. "" = they can.
 func Elsewhere(j rundir.Job) string {
-	if j.Backend != rundir.BackendLocal || j.Host == "" || j.Host == lease.HostName() {
-		return ""
+	if j.Backend != rundir.BackendLocal || j.Host == "" || j.Host == lease.HostName() || len(proc.WithCookie(Cookie(j))) > 0 {
+		return "" // seen, whatever the host is called by now
 	}
 	return j.Host
 }

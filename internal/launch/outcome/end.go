@@ -405,6 +405,9 @@ func resolveLocal(f Facts) Resolution {
 	case ended(f) && (!p.Alive || p.Elsewhere != ""), ended(f) && f.Now.Sub(f.EndSeen) >= f.Bounds.Stuck:
 		r = fromAgent(f, view{}, r)
 	case p.Elsewhere != "" && f.Now.Sub(heard(f)) >= f.Bounds.Lost:
+		if due := heard(f).Add(f.Bounds.Lost); f.Looked.Before(due) {
+			return unread(f, view{}, r, due)
+		}
 		return done(r, rundir.OutcomeLost, KindLost, "record", fmt.Sprintf("its agent has written nothing for %v, and cannot be seen from this host, only on %s", f.Bounds.Lost, p.Elsewhere))
 	case !p.Alive && !p.GoneSince.IsZero() && f.Now.Sub(p.GoneSince) >= time.Second:
 		if f.Job.Cancel != nil {

@@ -424,7 +424,9 @@ func TestResolveLocal(t *testing.T) {
 	require.False(t, Resolve(facts(13*m, elsewhere, agentIn(9*m, rundir.PhaseReady))).Done, "it may live")
 	r = Resolve(facts(9*m, elsewhere, agentEnd(9*m, "passed", "", 9*m)))
 	require.Equal(t, rundir.OutcomePassed, r.Outcome)
-	r = Resolve(facts(14*m, elsewhere, agentIn(9*m, rundir.PhaseReady)))
+	hung := func(f *Facts) { f.Looked = at(13 * m) }
+	require.False(t, Resolve(facts(20*m, elsewhere, agentIn(9*m, rundir.PhaseReady), hung)).Done, "nobody knows what it has written")
+	r = Resolve(facts(14*m, elsewhere, agentIn(9*m, rundir.PhaseReady), func(f *Facts) { f.Looked = at(14 * m) }))
 	require.Equal(t, rundir.OutcomeLost, r.Outcome)
 	require.Contains(t, r.Reason, "gpu9")
 }

@@ -162,7 +162,13 @@ func (o CancelOptions) writeDown(ctx context.Context, open []JobEnd) {
 	}
 	for i := range open {
 		var out rundir.AttemptOutcome
-		if rundir.ReadJSON(open[i].Attempt.OutcomeFile(), &out) == nil && out.Outcome != rundir.OutcomeCancelled {
+		if rundir.ReadJSON(open[i].Attempt.OutcomeFile(), &out) != nil {
+			continue
+		}
+		if jobs.Elsewhere(open[i].Job) != "" && out.Outcome != rundir.OutcomeLost { // its own record tells of its end
+			open[i].Err, open[i].What = nil, "was over already"
+		}
+		if out.Outcome != rundir.OutcomeCancelled {
 			open[i].What += fmt.Sprintf(", %s: %s", out.Outcome, out.Reason)
 		}
 	}

@@ -29,7 +29,7 @@ func habits(h baseline.History) map[seriesKey]habit {
 	intended := map[string]bool{}
 	for _, a := range h.Acts {
 		if len(a.Act.Series) == 0 {
-			intended[acceptedRun(h, a)] = true
+			intended[a.Act.Target] = true // of that run alone: where it was withdrawn since, only its level goes on
 		}
 	}
 	all := map[seriesKey]habit{}

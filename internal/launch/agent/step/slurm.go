@@ -241,7 +241,14 @@ func (s *Slurm) another(ctx context.Context, name, over string) string {
 	delete(s.ids, name)
 	s.asked = time.Time{}
 	s.mu.Unlock()
-	return s.stepID(ctx, name)
+	id := s.stepID(ctx, name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids[name] == "" { // it is the one, as far as anybody knows
+		delete(s.over, over)
+		s.ids[name] = over
+	}
+	return id
 }
 
 // known is the id as far as it is known, without asking.

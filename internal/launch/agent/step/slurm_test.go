@@ -101,6 +101,27 @@ func TestSignalAfterTheIdOfARunBefore(t *testing.T) {
 	require.Equal(t, "7.4", step.ID())
 }
 
+// A step that takes no signal, and there is no other, keeps its id: it is ended by that again, and is stuck.
+func TestSignalAStepThatTakesNone(t *testing.T) {
+	dir := t.TempDir()
+	s := fakeSlurm(t, dir, map[string]string{
+		"srun":    "exec sleep 600",
+		"squeue":  "echo '7.0|GEN_0'",
+		"scancel": `echo 'scancel: error: Kill job error on job step id 7.0: Job/step already completing or completed' >&2; exit 1`,
+	})
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	st, err := s.Start(t.Context(), spec(1), newTestOutput(t, f), nil)
+	require.NoError(t, err)
+	step, ok := st.(*slurmStep)
+	require.True(t, ok)
+	require.Eventually(t, func() bool { return s.stepID(t.Context(), "GEN_0") == "7.0" }, 3*time.Minute, 10*time.Millisecond)
+	require.ErrorContains(t, step.Signal(t.Context(), syscall.SIGTERM), "already completing")
+	require.Equal(t, "7.0", step.ID())
+	require.NoError(t, step.Signal(t.Context(), syscall.SIGKILL), "its srun is ended meanwhile")
+	require.True(t, step.Wait().Stuck)
+}
+
 // A signal that slurmctld has not taken is not sent, and nothing follows from it for the step.
 func TestSignalWithoutSlurmctld(t *testing.T) {
 	dir := t.TempDir()
