@@ -83,6 +83,7 @@ type DraftPlan struct {
 type Supervision struct {
 	Budgets  Budgets  `json:"budgets"`
 	Lifeline Duration `json:"lifeline,omitempty"` // no sign of life of the run's driver for so long ends the job; 0: never
+	Warned   Duration `json:"warned,omitempty"`   // that its time limit comes the job is told so long before; 0: two minutes, or never
 	Hang     Duration `json:"hang,omitempty"`     // no sign of life of any role for so long in the benchmark = hang; 0: not watched
 	// Served are patterns of files below output/: once one is not empty, the first
 	// request is being served. Before that, silence is no hang.

@@ -132,13 +132,8 @@ func sbatchOptions(p rundir.Plan, prof Profile, a Attempt) []string {
 	slices.Sort(exclude)
 	add("exclude", strings.Join(slices.Compact(exclude), ","))
 	add("comment", strings.ReplaceAll(prof.Comment, "{owner}", a.Owner))
-	switch prof.Signal {
-	case "none":
-	case "":
-		add("signal", "B:"+DefaultSignal)
-	default:
-		add("signal", "B:"+prof.Signal)
-	}
+	signal, _, _ := prof.warning() // Validate tells of it
+	add("signal", signal)
 	export := "ALL"
 	if names := prof.seen(); names != nil {
 		export = strings.Join(append(slices.Clone(names), secretSources(p)...), ",")

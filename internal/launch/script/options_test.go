@@ -1,9 +1,13 @@
 package script
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Options that would take the job's output, name, place or shape out of our hands are refused, in every spelling that
@@ -50,4 +54,25 @@ func TestOwnedOptions(t *testing.T) {
 	}
 	err := Profile{Container: &Container{Image: "x", Args: []string{"--output=x"}}}.Validate("c")
 	require.ErrorContains(t, err, `"--output=x" is no --container-… option`)
+}
+
+// The agent takes the signal that warns it of the job's time limit, and knows how early that comes.
+func TestSignal(t *testing.T) {
+	t.Parallel()
+	for value, lead := range map[string]time.Duration{
+		"": 0, "none": 0, "TERM@120": 0, "USR1@60": 0, "TERM@600": 10 * time.Minute, "B:SIGUSR1@3600": time.Hour,
+		"int": 0, "b:sighup@121": 121 * time.Second, "15@65535": 65535 * time.Second, "TERM": 0, "TERM@0": 0,
+	} {
+		require.NoError(t, Profile{Signal: value}.Validate("c"), value)
+		require.Equal(t, rundir.Duration(lead), Apply(rundir.Plan{}, Profile{Signal: value}).Warned, value)
+		require.Zero(t, Apply(rundir.Plan{LocalAgent: true}, Profile{Signal: value}).Warned, "a local job gets none")
+		for _, o := range sbatchOptions(rundir.Plan{}, Profile{Signal: value}, Attempt{Dir: "/x"}) {
+			require.NotContains(t, strings.ToUpper(o), "B:B:")
+		}
+	}
+	for _, value := range []string{"USR2@120", "QUIT@60", "KILL@1", "TERM@65536", "TERM@-1", "TERM@2m", "TERM@", "@60", "R:TERM@60", "B:", "B:none", "TERM@60@60", "TERM @60", "3@60"} {
+		err := Profile{Signal: value}.Validate("c")
+		require.ErrorContains(t, err, "clusters.c.signal", value)
+		require.ErrorContains(t, err, "TERM, INT, HUP or USR1", value)
+	}
 }

@@ -95,10 +95,6 @@ const (
 	GPUsNone    = "none"
 )
 
-// DefaultSignal is sent to the batch script, which is the agent, ahead of the
-// time limit: Slurm may send it up to 60 s early.
-const DefaultSignal = "TERM@120"
-
 // Validate gives every problem of the profile, each a strictyaml.KeyError; name is the cluster's name.
 func (p Profile) Validate(name string) error {
 	var errs []error
@@ -167,6 +163,9 @@ func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 		if !validName(name) {
 			bad("export", "%q is not a variable name", name)
 		}
+	}
+	if _, _, err := p.warning(); err != nil {
+		bad("signal", "%v", err)
 	}
 	if strings.ContainsAny(p.Comment, "\n\r\x00") {
 		bad("comment", "must be one line")

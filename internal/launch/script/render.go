@@ -52,6 +52,9 @@ func Apply(p rundir.Plan, prof Profile) rundir.Plan {
 	if p.LocalAgent {
 		return p
 	}
+	if _, lead, _ := prof.warning(); lead > defaultLead {
+		p.Warned = rundir.Duration(lead)
+	}
 	p.Srun = append(slices.Clone(p.Srun), prof.Srun...)
 	if prof.AccountArg && prof.Account != "" {
 		p.Srun = append(p.Srun, "--account="+prof.Account)

@@ -31,9 +31,9 @@ const (
 	oomExit = 253
 	// stuckSrun is how long an srun may outlive its tasks' SIGKILL.
 	stuckSrun = 15 * time.Second
-	// timeUp is how close to its time limit a job was ended by it: --signal
-	// comes 120 s early, and Slurm's clock adds up to a minute.
-	timeUp = 240 * time.Second
+	// early is what Slurm's clock may add to how long before its time limit a job is
+	// told of it by --signal, which is 120 s where the plan does not say more.
+	early = 120 * time.Second
 )
 
 // Slurm starts roles as srun steps of the job that the agent runs in.
@@ -102,7 +102,7 @@ func (s *Slurm) Job(ctx context.Context) blame.Job {
 	}
 	j := blame.Job{State: string(jobs[0].State), Reason: jobs[0].Reason, At: s.now()}
 	// Of a job that is on its way out, End is when that began and no limit any more.
-	j.TimeUp = jobs[0].State.Class() == slurm.Active && !jobs[0].End.IsZero() && !j.At.Before(jobs[0].End.Add(-timeUp))
+	j.TimeUp = jobs[0].State.Class() == slurm.Active && !jobs[0].End.IsZero() && !j.At.Before(jobs[0].End.Add(-early-max(s.plan.Warned.D(), 120*time.Second)))
 	if jobs[0].State.Class() == slurm.Leaving {
 		if state, by := s.accounted(ctx); state != "" {
 			j.State, j.CancelledBy = state, by

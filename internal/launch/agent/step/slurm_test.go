@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -149,4 +150,29 @@ func TestSignalWithoutSlurmctld(t *testing.T) {
 
 	refused := answered(&proc.ExitError{Exit: 1, Stderr: "scancel: error: Kill job error on job id 7: Job/step already completing or completed"})
 	require.True(t, refused, "slurmctld has answered")
+}
+
+// A warning of the time limit that comes as early as the cluster's signal says is one.
+func TestTimeUpByTheClustersSignal(t *testing.T) {
+	now := time.Now()
+	dir := t.TempDir()
+	s := fakeSlurm(t, dir, map[string]string{"scontrol": "cat " + dir + "/job", "sinfo": "exit 0"})
+	for _, tc := range []struct {
+		warned, left time.Duration
+		up           bool
+	}{
+		{0, 239 * time.Second, true},
+		{0, 245 * time.Second, false},
+		{10 * time.Minute, 10 * time.Minute, true},
+		{10 * time.Minute, 11 * time.Minute, true}, // Slurm sends it up to a minute early
+		{10 * time.Minute, 13 * time.Minute, false},
+		{121 * time.Second, 239 * time.Second, true},
+	} {
+		s.plan.Warned, s.now = rundir.Duration(tc.warned), func() time.Time { return now }
+		text := fmt.Sprintf("JobId=7 JobName=x JobState=RUNNING Reason=None EndTime=%d\n", now.Add(tc.left).Unix())
+		require.NoError(t, os.WriteFile(dir+"/job", []byte(text), 0o600))
+		j := s.Job(t.Context())
+		require.Equal(t, "RUNNING", j.State)
+		require.Equal(t, tc.up, j.TimeUp, "%+v", tc)
+	}
 }
