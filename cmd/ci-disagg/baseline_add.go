@@ -8,7 +8,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -41,7 +41,7 @@ func newBaselineAddCmd(h host) *cobra.Command {
 
 func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) error {
 	return o.change(ctx, h, o.storeFlags, true, func(e curate.Editor, cfg config) ([]baseline.Record, error) {
-		rec, err := o.record(h, cfg, e.Setup.Metrics, args)
+		rec, err := o.record(h, cfg, e.Setup, args)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) er
 }
 
 // record is the run to add: read from files, or given as values.
-func (o addOptions) record(h host, cfg config, metrics metric.Table, args []string) (baseline.Record, error) {
+func (o addOptions) record(h host, cfg config, setup judging.Setup, args []string) (baseline.Record, error) {
 	if o.caseID == "" {
 		return baseline.Record{}, errors.New("which case? Give --case")
 	}
@@ -58,7 +58,7 @@ func (o addOptions) record(h host, cfg config, metrics metric.Table, args []stri
 		return baseline.Record{}, errors.New("give either files to read or --value METRIC=NUMBER")
 	}
 	if len(args) > 0 {
-		s, _, err := o.subject(h, cfg, metrics, rundir.Expected{}, args)
+		s, _, err := o.subject(h, cfg, setup, rundir.Expected{}, args)
 		return s.Record, err
 	}
 	if o.at == "" {
@@ -68,7 +68,7 @@ func (o addOptions) record(h host, cfg config, metrics metric.Table, args []stri
 	if err != nil {
 		return s.Record, err
 	}
-	s.Record.Measurements, err = curate.ParseValues(o.values, o.point, metrics)
+	s.Record.Measurements, err = curate.ParseValues(o.values, o.point, setup.Metrics)
 	s.Record.Valid = true
 	return s.Record, err
 }

@@ -25,7 +25,6 @@ import (
 // judgeOptions are the flags of judge.
 type judgeOptions struct {
 	subjectFlags
-	caseMode   string
 	points     []int
 	accuracy   bool
 	out        string
@@ -100,11 +99,10 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if err != nil {
 		return err
 	}
-	subject, also, err := o.subject(h, cfg, setup.Metrics, o.expected(), args)
+	subject, also, err := o.subject(h, cfg, setup, o.expected(), args)
 	if err != nil {
 		return exit.ByUser(err)
 	}
-	subject.Record.CaseMode = o.caseMode
 	o.caseMode = subject.Record.ModeOfCase()
 	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
-	"github.com/ci-disagg/ci-disagg/internal/report/points"
 )
 
 // The orders in which judge --ab makes pairs.
@@ -49,17 +50,16 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 	if err != nil {
 		return err
 	}
-	runs, err := o.abRuns(h, cfg.Reader(setup.Metrics), args[:dash], args[dash:])
-	if err != nil {
-		return exit.ByUser(err)
-	}
 	subject, err := o.subjectOf(h, cfg)
 	if err != nil {
 		return exit.ByUser(err)
 	}
 	of := subject.Record
-	of.CaseMode = o.caseMode
 	o.caseMode = of.ModeOfCase()
+	runs, err := o.abRuns(h, cfg, setup, of, args[:dash], args[dash:])
+	if err != nil {
+		return exit.ByUser(err)
+	}
 	pairs, warnings := ab.MakePairs(runs.a, runs.b, o.ab.order == orderTime)
 	s := ab.Judge(pairs, builder.Gating(slices.Concat(runs.a, runs.b), setup, of), o.ab.cases, len(pairs))
 	s.Warnings = append(warnings, s.Warnings...)
@@ -90,11 +90,12 @@ func (o judgeOptions) checkAB(args []string, dash int) error {
 	}
 }
 
-// abRuns reads every argument as one run.
-func (o judgeOptions) abRuns(h host, reader points.Reader, a, b []string) (abRuns, error) {
+// abRuns reads every argument as one run of what of says.
+func (o judgeOptions) abRuns(h host, cfg config, setup judging.Setup, of baseline.Record, a, b []string) (abRuns, error) {
 	var out abRuns
+	of.Time = time.Time{} // each has its own
 	for i, arg := range slices.Concat(a, b) {
-		run, scores, err := o.abRun(h, reader, arg)
+		run, scores, err := o.abRun(h, cfg, setup, of, arg)
 		if err != nil {
 			return out, err
 		}
@@ -108,15 +109,13 @@ func (o judgeOptions) abRuns(h host, reader points.Reader, a, b []string) (abRun
 	return out, ab.Distinct(slices.Concat(out.a, out.b))
 }
 
-func (o judgeOptions) abRun(h host, reader points.Reader, arg string) (ab.Run, []bench.Score, error) {
-	one := subjectFlags{caseID: o.caseID}
-	subject := judging.Subject{}
-	also, err := one.read(h, &subject.Record, reader, o.expected(), []string{arg})
+func (o judgeOptions) abRun(h host, cfg config, setup judging.Setup, rec baseline.Record, arg string) (ab.Run, []bench.Score, error) {
+	also, err := subjectFlags{}.read(h, &rec, cfg, setup, o.expected(), []string{arg})
 	if err != nil {
 		return ab.Run{}, nil, err
 	}
-	run := ab.Run{Name: arg, At: &subject.Record.Time, Values: map[ab.Key]float64{}, Problems: subject.Record.Problems}
-	for _, m := range subject.Record.Measurements {
+	run := ab.Run{Name: arg, At: &rec.Time, Values: map[ab.Key]float64{}, Problems: rec.Problems}
+	for _, m := range rec.Measurements {
 		run.Values[ab.Key{Point: m.Point, Metric: m.Metric}] = m.Values[0]
 	}
 	return run, also.Scores, nil

@@ -11,8 +11,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -20,11 +18,12 @@ import (
 type subjectFlags struct {
 	storeFlags
 	buildFlags
-	caseID string
-	match  []string
-	reps   []string
-	at     string
-	runID  string
+	caseID   string
+	caseMode string // "" = there is no such flag
+	match    []string
+	reps     []string
+	at       string
+	runID    string
 }
 
 // AddFlags registers the flags.
@@ -39,13 +38,13 @@ func (o *subjectFlags) AddFlags(f *pflag.FlagSet) {
 }
 
 // subject reads the files: what was measured, when, and of what.
-func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (judging.Subject, builder.Beside, error) {
+func (o subjectFlags) subject(h host, cfg config, setup judging.Setup, want rundir.Expected, args []string) (judging.Subject, builder.Beside, error) {
 	s, err := o.subjectOf(h, cfg)
 	if err != nil {
 		return s, builder.Beside{}, err
 	}
 	at := s.Record.Time
-	also, err := o.read(h, &s.Record, cfg.Reader(metrics), want, args)
+	also, err := o.read(h, &s.Record, cfg, setup, want, args)
 	if !at.IsZero() {
 		s.Record.Time = at
 	}
@@ -66,13 +65,14 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 	s := judging.Subject{Record: baseline.Record{
 		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: baseline.SourceOwn, Tool: buildVersion(),
 		Run: cmp.Or(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
+		Beside: baseline.Beside{CaseMode: o.caseMode},
 	}}
 	s.Record.Time, err = cmdline.Time("--time", o.at)
 	return s, err
 }
 
 // read gathers the repetitions: the arguments are the first, each --rep another.
-func (o subjectFlags) read(h host, rec *baseline.Record, reader points.Reader, want rundir.Expected, args []string) (builder.Beside, error) {
+func (o subjectFlags) read(h host, rec *baseline.Record, cfg config, setup judging.Setup, want rundir.Expected, args []string) (builder.Beside, error) {
 	groups := [][]string{args}
 	for _, r := range o.reps {
 		groups = append(groups, []string{r})
@@ -86,7 +86,7 @@ func (o subjectFlags) read(h host, rec *baseline.Record, reader points.Reader, w
 			paths[i] = cmp.Or(shortPathHere(h, abs), abs)
 		}
 	}
-	beside, err := builder.ReadOutside(rec, reader, want, groups)
+	beside, err := builder.ReadOutside(rec, setup, cfg.Reader(setup.Metrics), want, groups)
 	if rec.Time.IsZero() {
 		rec.Time = h.now()
 	}

@@ -125,6 +125,9 @@ func describe(file string, results []bench.Result, err error) string {
 		for _, s := range r.Samples {
 			fmt.Fprintf(&b, "  %4d %-36s %v\n", s.Line, s.Metric, s.Value)
 		}
+		for _, p := range r.NotFinite {
+			fmt.Fprintf(&b, "  not finite %v\n", p)
+		}
 		for _, s := range r.Accuracy {
 			fmt.Fprintf(&b, "  score %s %s %s %.4f%s n=%d lower=%v line=%d\n", s.Task, s.Filter, s.Metric, s.Value, s.Unit, s.Samples, s.LowerIs, s.Line)
 		}

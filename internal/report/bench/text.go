@@ -261,20 +261,17 @@ func parseNumber(s string) (v float64, ok bool) {
 // finite reports whether a number is a measurement.
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// Add takes a sample. A value that is not finite is no measurement: for a metric that is judged it spoils the point,
-// others are left out. A second, different value of the same metric spoils the point too.
+// Add takes a sample. A value that is not finite is no measurement and kept apart, the first one of each metric. A
+// second, different value of the same metric spoils the point.
 func (r *Result) Add(m metric.Metric, v float64, line int) {
-	if !finite(v) {
-		if m.Gate {
-			r.spoil(line, "%s is %v", m.Name, v)
-		}
-		return
+	have, twice := r.Value(m.Name)
+	switch told := func(p Problem) bool { return p.Metric == m.Name }; {
+	case !finite(v) && !slices.ContainsFunc(r.NotFinite, told):
+		r.NotFinite = append(r.NotFinite, Problem{File: r.File, Line: line, Text: m.Name + " is " + strconv.FormatFloat(v, 'g', -1, 64), Metric: m.Name})
+	case !finite(v):
+	case !twice:
+		r.Samples = append(r.Samples, Sample{Metric: m.Name, Value: v, Line: line})
+	case have != v:
+		r.spoil(line, "%s is given twice: %v and %v", m.Name, have, v)
 	}
-	if have, ok := r.Value(m.Name); ok {
-		if have != v {
-			r.spoil(line, "%s is given twice: %v and %v", m.Name, have, v)
-		}
-		return
-	}
-	r.Samples = append(r.Samples, Sample{Metric: m.Name, Value: v, Line: line})
 }

@@ -21,6 +21,7 @@ type Result struct {
 	Counts
 	DurationS *float64
 	Samples   []Sample
+	NotFinite []Problem               // values that are no measurement: they matter where their metric gates
 	Accuracy  []Score                 // of an accuracy run
 	Steps     *steps.Log              // of a generation server's log
 	ColdStart string                  // what shows that it had one, where the times of single requests are listed
@@ -112,9 +113,10 @@ func (r *Result) spoil(line int, format string, args ...any) {
 
 // Problem is something in a file that forbids to trust the point.
 type Problem struct {
-	File string
-	Line int
-	Text string
+	File   string
+	Line   int
+	Text   string
+	Metric string // whose value it is, of one that is not finite
 }
 
 // String is file:line: text, without what is unknown.

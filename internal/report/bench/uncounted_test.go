@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ func said(rd bench.Reader, file, text string) string {
 	results, err := rd.Read(strings.NewReader(text), file)
 	var out []string
 	for _, r := range results {
-		for _, p := range r.Problems {
+		for _, p := range slices.Concat(r.Problems, r.NotFinite) {
 			out = append(out, p.String())
 		}
 	}

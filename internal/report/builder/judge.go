@@ -153,7 +153,11 @@ func (s *Builder) results(plan rundir.Plan, a results.Attempt, dir rundir.Attemp
 		}
 		return p.String()
 	}
-	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(dir, found, a.Began()), points.Validate(found.Results, plan.Expected)) {
+	wrong := slices.Concat(
+		found.Problems, found.Nothing, stale(dir, found, a.Began()), points.Validate(found.Results, plan.Expected),
+		s.o.Setup.Unmeasured(s.recordOf(plan), found.Results, pointNames(plan, found.Results)),
+	)
+	for _, p := range wrong {
 		problems = append(problems, here(p))
 	}
 	for _, p := range found.Warnings {

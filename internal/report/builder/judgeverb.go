@@ -153,15 +153,16 @@ type Beside struct {
 }
 
 // ReadOutside reads measurements into a record: each group of files and directories is a repetition. The record's time
-// is that of the newest file, where it is later.
-func ReadOutside(rec *baseline.Record, reader points.Reader, want rundir.Expected, groups [][]string) (beside Beside, err error) {
+// is that of the newest file, where it is later. Its case and match values say which metrics gate.
+func ReadOutside(rec *baseline.Record, setup judging.Setup, reader points.Reader, want rundir.Expected, groups [][]string) (beside Beside, err error) {
 	var reps [][]bench.Result
 	for _, paths := range groups {
 		found, err := reader.Gather(paths...)
 		if err != nil {
 			return beside, err
 		}
-		for _, p := range slices.Concat(found.Problems, found.Nothing, points.Validate(found.Results, want)) {
+		lost := setup.Unmeasured(*rec, found.Results, judging.PointNames(found.Results))
+		for _, p := range slices.Concat(found.Problems, found.Nothing, points.Validate(found.Results, want), lost) {
 			rec.Problems = append(rec.Problems, p.String())
 		}
 		for _, p := range found.Warnings {
@@ -176,7 +177,7 @@ func ReadOutside(rec *baseline.Record, reader points.Reader, want rundir.Expecte
 		reps = append(reps, found.Results)
 		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
 	}
-	measurements, problems := judging.Measurements(reps, reader.Metrics, judging.PointNames)
+	measurements, problems := judging.Measurements(reps, setup.Metrics, judging.PointNames)
 	rec.Measurements = measurements
 	rec.Problems = append(rec.Problems, problems...)
 	if len(measurements) == 0 && len(rec.Problems) == 0 {

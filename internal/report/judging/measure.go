@@ -1,6 +1,7 @@
 package judging
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -33,6 +34,29 @@ func Measurements(reps [][]bench.Result, table metric.Table, name func([]bench.R
 	}
 	slices.Sort(c.problems)
 	return c.out, slices.Compact(c.problems)
+}
+
+// Unmeasured are the places where a metric that gates in a record's case has a value that is no measurement and that no
+// row will show: what is not finite, which readers keep apart, and what is zero or below in one of the repetitions that
+// a result is the median of. points are the names of the results' points.
+func (s Setup) Unmeasured(of baseline.Record, results []bench.Result, points []string) (problems []bench.Problem) {
+	for i, r := range results {
+		for _, run := range r.Runs() {
+			lost := run.NotFinite
+			for _, v := range run.Samples {
+				if r.Kept != nil && !(v.Value > 0) {
+					text := fmt.Sprintf("%s is %v", v.Metric, v.Value)
+					lost = append(slices.Clip(lost), bench.Problem{File: run.File, Line: cmp.Or(v.Line, run.Line), Text: text, Metric: v.Metric})
+				}
+			}
+			for _, p := range lost {
+				if def, ok := s.Metrics.Lookup(p.Metric); ok && s.Gates(of, points[i], def) {
+					problems = append(problems, p)
+				}
+			}
+		}
+	}
+	return problems
 }
 
 type collector struct {

@@ -140,6 +140,7 @@ func merge(a, b bench.Result) bench.Result {
 			a.Problems = append(a.Problems, bench.Problem{File: b.File, Line: s.Line, Text: fmt.Sprintf("%s is %v here and %v in %s, of the same run", s.Metric, s.Value, v, filepath.Base(a.File))})
 		}
 	}
+	a.NotFinite = slices.Concat(a.NotFinite, b.NotFinite)
 	a.Also = slices.Concat(a.Also, []string{b.File}, b.Also)
 	return a
 }
