@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
@@ -144,4 +147,39 @@ func TestSSHKillResumeAndAbort(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 128+int(syscall.SIGTERM), st.ExitCode())
 	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, dir, "c", 0, 1).Outcome)
+}
+
+// A detached run is shown to be left on purpose, and what it measured comes home although somebody else has written
+// down how it ended.
+func TestSSHDetachFinishAndResume(t *testing.T) {
+	t.Parallel()
+	enough := filepath.Join(t.TempDir(), "enough")
+	b := newBehindLogin(t, [][3]string{{"c", goodServer, `echo result > "$CI_DISAGG_ROLE_DIR/results.0.xml"; ` + clientUntil(enough)}})
+	drive := func(detach bool) {
+		b.spec.Detach = detach
+		st, err := child(t, b.spec, withoutSlurmConf(), b.wrap...).Process.Wait()
+		require.NoError(t, err)
+		require.Equal(t, 0, st.ExitCode())
+	}
+	drive(true)
+	dir := rundir.Dir(b.copy)
+	there := rundir.AttemptDir(jobRecord(t, dir, "c", 1).Dir)
+	held, err := lease.Read(rundir.Dir(filepath.Join(string(there), "../../../..")).LeaseFile())
+	require.NoError(t, err)
+	require.NotNil(t, held)
+	require.True(t, held.Detached && held.Released != nil, "%+v", held)
+	touch(t, enough)
+	agentEnded(t, there.AgentFile())
+	access := runs.Access{Environ: cluster.Env(t), Now: time.Now}
+	cluster.Eventually(t, ample, "the end to be written down", func() bool {
+		left, err := runs.Finish(context.Background(), access, dir)
+		return err == nil && left == 0
+	})
+	a := dir.CaseDir("c").Attempt(0, 1)
+	require.NoFileExists(t, a.AgentFile())
+	drive(false)
+	require.Equal(t, rundir.OutcomePassed, outcomeOf(t, dir, "c", 0, 1).Outcome)
+	require.FileExists(t, a.AgentFile())
+	require.FileExists(t, filepath.Join(a.Run(0).RoleDir("BENCHMARK"), "results.0.xml"))
+	require.NoDirExists(t, string(dir.CaseDir("c").Attempt(0, 2)))
 }
