@@ -134,7 +134,7 @@ func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
 // when we were started (nohup) stays ignored.
 func agentSignals() (<-chan os.Signal, func()) {
 	c := make(chan os.Signal, 8)
-	sigs := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1}
+	sigs := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
 	if !signal.Ignored(syscall.SIGHUP) {
 		sigs = append(sigs, syscall.SIGHUP)
 	}

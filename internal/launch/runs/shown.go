@@ -47,6 +47,8 @@ func (s *Shown) Last(ctx context.Context) (err error) {
 	if s == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // a file server may hang for longer
+	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for pause := time.Second; pause <= 16*time.Second; pause *= 2 {

@@ -174,13 +174,17 @@ func (o SweepOptions) judge(s *Swept, data []byte) {
 	if json.Unmarshal(data, &l) != nil || l.Schema > rundir.Schema {
 		l = rundir.Lease{}
 	}
+	s.Orphan, s.Why = o.dead(l)
+	if !s.Orphan {
+		return
+	}
 	if dir, _, ok := o.here(*s); ok { // what lies with the job may be a copy, and an old one
 		if own, err := lease.Read(dir.LeaseFile()); err == nil && own != nil && own.Heartbeat.After(l.Heartbeat) {
 			l = *own
 		}
 	}
 	if l.Heartbeat.IsZero() {
-		s.Why = "its run directory cannot be seen from here; end it with --owner " + s.Owner
+		s.Orphan, s.Why = false, "its run directory cannot be seen from here; end it with --owner "+s.Owner
 		return
 	}
 	s.Orphan, s.Why = o.dead(l)

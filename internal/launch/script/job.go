@@ -132,7 +132,7 @@ func sbatchOptions(p rundir.Plan, prof Profile, a Attempt) []string {
 	slices.Sort(exclude)
 	add("exclude", strings.Join(slices.Compact(exclude), ","))
 	add("comment", strings.ReplaceAll(prof.Comment, "{owner}", a.Owner))
-	signal, _, _ := prof.warning() // Validate tells of it
+	signal, _ := prof.warning()
 	add("signal", signal)
 	export := "ALL"
 	if names := prof.seen(); names != nil {

@@ -70,9 +70,9 @@ func TestSignal(t *testing.T) {
 			require.NotContains(t, strings.ToUpper(o), "B:B:")
 		}
 	}
-	for _, value := range []string{"USR2@120", "QUIT@60", "KILL@1", "TERM@65536", "TERM@-1", "TERM@2m", "TERM@", "@60", "R:TERM@60", "B:", "B:none", "TERM@60@60", "TERM @60", "3@60"} {
-		err := Profile{Signal: value}.Validate("c")
-		require.ErrorContains(t, err, "clusters.c.signal", value)
-		require.ErrorContains(t, err, "TERM, INT, HUP or USR1", value)
+	require.ErrorContains(t, Profile{Signal: "TERM@60\n#SBATCH -x"}.Validate("c"), "clusters.c.signal")
+	for value, want := range map[string]string{"USR2@120": "B:USR2@120", "quit@300": "B:QUIT@300", "TERM@2m": "B:TERM@2M"} { // sbatch judges it
+		require.NoError(t, Profile{Signal: value}.Validate("c"), value)
+		require.Contains(t, strings.Join(sbatchOptions(rundir.Plan{}, Profile{Signal: value}, Attempt{Dir: "/x"}), " "), want)
 	}
 }

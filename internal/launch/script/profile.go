@@ -164,8 +164,8 @@ func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 			bad("export", "%q is not a variable name", name)
 		}
 	}
-	if _, _, err := p.warning(); err != nil {
-		bad("signal", "%v", err)
+	if strings.ContainsAny(p.Signal, " \t\n\r\x00") {
+		bad("signal", "%q must be one word, as %s", p.Signal, DefaultSignal)
 	}
 	if strings.ContainsAny(p.Comment, "\n\r\x00") {
 		bad("comment", "must be one line")

@@ -52,7 +52,7 @@ func Apply(p rundir.Plan, prof Profile) rundir.Plan {
 	if p.LocalAgent {
 		return p
 	}
-	if _, lead, _ := prof.warning(); lead > defaultLead {
+	if _, lead := prof.warning(); lead > defaultLead {
 		p.Warned = rundir.Duration(lead)
 	}
 	p.Srun = append(slices.Clone(p.Srun), prof.Srun...)

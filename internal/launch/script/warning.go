@@ -1,8 +1,6 @@
 package script
 
 import (
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,24 +13,20 @@ const (
 	defaultLead   = 120 * time.Second
 )
 
-// warning is the value of --signal, "" = none, and how long before the time limit the agent is told.
-func (p Profile) warning() (value string, lead time.Duration, err error) {
+// warning is the value of --signal, "" = none, and how long before the time limit the agent is told. What sbatch makes
+// of a value is its own affair.
+func (p Profile) warning() (value string, lead time.Duration) {
 	switch p.Signal {
 	case "none":
-		return "", 0, nil
+		return "", 0
 	case "":
-		return "B:" + DefaultSignal, defaultLead, nil
+		return "B:" + DefaultSignal, defaultLead
 	}
-	value = strings.ToUpper(p.Signal)
-	value = strings.TrimPrefix(value, "B:")
-	name, at, timed := strings.Cut(value, "@")
-	seconds := uint64(60) // sbatch's own
-	if timed {
-		seconds, err = strconv.ParseUint(at, 10, 16)
+	value = strings.TrimPrefix(strings.ToUpper(p.Signal), "B:")
+	lead = time.Minute // sbatch's own
+	if _, at, timed := strings.Cut(value, "@"); timed {
+		seconds, _ := strconv.ParseUint(at, 10, 16)
+		lead = time.Duration(seconds) * time.Second //nolint:gosec // at most 65535
 	}
-	// Any other one would end the agent, which takes these (agentSignals in cmd/ci-disagg).
-	if err != nil || !slices.Contains([]string{"TERM", "INT", "HUP", "USR1", "15", "2", "1", "10"}, strings.TrimPrefix(name, "SIG")) {
-		return "", 0, fmt.Errorf("%q is not TERM, INT, HUP or USR1 with @ and 0 to 65535 seconds, as %s, nor none", p.Signal, DefaultSignal)
-	}
-	return "B:" + value, time.Duration(seconds) * time.Second, nil //nolint:gosec // at most 65535
+	return "B:" + value, lead
 }
