@@ -132,12 +132,12 @@ func (s *dirStore) counts(ctx context.Context, caseID string, match map[string]s
 	for i, t := range tracks {
 		tracks[i] = filepath.Join(dir, t)
 	}
-	r := reader{ctx: ctx, root: s.root, atOnce: 1} // what is no record there is no concern of this history
+	r := reader{ctx: ctx, root: s.root, atOnce: 1}
 	err = r.newestFirst(tracks, time.Time{}, time.Time{}, func(rec Record) bool {
 		found = rec.Counts() && rec.Case == caseID
 		return !found
 	})
-	return found, err
+	return found || r.bad > 0, err // what cannot be read may count, as a newer version's
 }
 
 // reader reads records and keeps account of what could not be read.
