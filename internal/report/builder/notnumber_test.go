@@ -90,6 +90,9 @@ func TestNoNumberOutsideOfARun(t *testing.T) {
 		"zero, the last":           {"d", []string{line(1, "5.5", "1.5"), line(2, "5.5", "1.5"), line(3, "0", "1.5")}, []string{":6: ttft_median_ms is 0"}},
 		"zero that gates nothing":  {"d", []string{line(1, "5.5", "1.5"), line(2, "5.5", "1.5"), line(3, "6.5", "0")}, nil},
 		"not a number, the last":   {"d", []string{line(1, "5.5", "1.5"), line(2, "5.5", "1.5"), line(3, "NaN", "1.5")}, []string{":6: ttft_median_ms is NaN"}},
+		"absent, the last":         {"d", []string{line(1, "5.5", "1.5"), line(2, "5.5", "1.5"), line(3, "null", "1.5")}, []string{":5: ttft_median_ms is missing"}},
+		"absent, the warm-up":      {"d", []string{line(1, "null", "1.5"), line(2, "5.5", "1.5"), line(3, "6.5", "1.5")}, nil},
+		"absent, of nothing":       {"d", []string{line(1, "5.5", "1.5"), line(2, "5.5", "1.5"), line(3, "5.5", "null")}, nil},
 		"not a number, in all":     {"c", []string{line(1, "5.5", "NaN"), line(2, "5.5", "NaN"), line(3, "5.5", "NaN")}, []string{":4: itl_median_ms is NaN", ":6: itl_median_ms is NaN"}},
 		"not a number, of nothing": {"d", []string{line(1, "NaN", "NaN"), line(2, "5.5", "NaN"), line(3, "6.5", "1.5")}, nil},
 	} {

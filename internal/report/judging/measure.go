@@ -37,23 +37,39 @@ func Measurements(reps [][]bench.Result, table metric.Table, name func([]bench.R
 }
 
 // Unmeasured are the places where a metric that gates in a record's case has a value that is no measurement and that no
-// row will show: what is not finite, which readers keep apart, and what is zero or below in one of the repetitions that
-// a result is the median of. points are the names of the results' points.
+// row will show: what is not finite, which readers keep apart, and what one of the repetitions that a result is the
+// median of has as zero or below, or lacks. points are the names of the results' points.
 func (s Setup) Unmeasured(of baseline.Record, results []bench.Result, points []string) (problems []bench.Problem) {
 	for i, r := range results {
 		for _, run := range r.Runs() {
-			lost := run.NotFinite
-			for _, v := range run.Samples {
-				if r.Kept != nil && !(v.Value > 0) {
-					text := fmt.Sprintf("%s is %v", v.Metric, v.Value)
-					lost = append(slices.Clip(lost), bench.Problem{File: run.File, Line: cmp.Or(v.Line, run.Line), Text: text, Metric: v.Metric})
-				}
-			}
-			for _, p := range lost {
+			for _, p := range slices.Concat(run.NotFinite, hidden(run, r.Kept)) {
 				if def, ok := s.Metrics.Lookup(p.Metric); ok && s.Gates(of, points[i], def) {
 					problems = append(problems, p)
 				}
 			}
+		}
+	}
+	return problems
+}
+
+// hidden are the samples of a run that its median with others does not show: of each metric that any of them has.
+func hidden(run bench.Result, kept []bench.Result) (problems []bench.Problem) {
+	told := map[string]bool{}
+	for _, p := range run.NotFinite {
+		told[p.Metric] = true
+	}
+	for _, r := range kept {
+		for _, v := range r.Samples {
+			value, has := run.Value(v.Metric)
+			if told[v.Metric] || value > 0 {
+				continue
+			}
+			told[v.Metric] = true
+			p := bench.Problem{File: run.File, Line: run.Line, Text: v.Metric + " is missing", Metric: v.Metric}
+			if i := slices.IndexFunc(run.Samples, func(s bench.Sample) bool { return s.Metric == v.Metric }); has {
+				p.Line, p.Text = cmp.Or(run.Samples[i].Line, run.Line), fmt.Sprintf("%s is %v", v.Metric, value)
+			}
+			problems = append(problems, p)
 		}
 	}
 	return problems

@@ -17,7 +17,7 @@ func discardFirst(found Found) Found {
 	})
 	found.Results = nil
 	for _, all := range runs {
-		if len(all) == 1 || len(all[0].Samples) == 0 {
+		if len(all) == 1 || len(all[0].Samples) == 0 || !isPoint(all[0]) {
 			found.Results = append(found.Results, all...)
 			continue
 		}

@@ -51,6 +51,20 @@ func TestDiscardFirst(t *testing.T) {
 	require.Len(t, found.Results, 4)
 }
 
+// An accuracy run is no repetition of another, and neither is a server's log.
+func TestDiscardFirstKeepsEveryScore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i, score := range []string{"0.95", "0.95", "0.20"} {
+		text := `{"results": {"gsm8k": {"alias": "gsm8k", "exact_match,strict-match": ` + score + `}}, "versions": {"gsm8k": 3}, "n-shot": {"gsm8k": 5}}`
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("results_%d.json", i)), []byte(text), 0o600))
+	}
+	found, err := points.Reader{DiscardFirst: true}.Gather(dir)
+	require.NoError(t, err)
+	require.Len(t, found.Results, 3)
+	require.InDelta(t, 20, found.Results[2].Accuracy[0].Value, 1e-9)
+}
+
 // TestRepetitionsAtARate: at a fixed rate and seed the arrivals set the duration, so that repetitions differ by a
 // millisecond and have the same counts. They are several measurements all the same, and each has its own table.
 func TestRepetitionsAtARate(t *testing.T) {
